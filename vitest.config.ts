@@ -43,7 +43,7 @@ const SIMULATIONS = [
   'test/unit/host/foreign-rollouts.test.ts',
   'test/unit/host/patched-streams.test.ts',
   'test/unit/measure/bootstrap.test.ts',
-  'test/unit/measure/sequential.test.ts',
+  'test/unit/statistics/sequential.test.ts',
   'test/unit/optimize/gate/judge-labels.test.ts',
   'test/unit/optimize/run/quality-bench.test.ts',
   'test/unit/optimize/search/search.test.ts',

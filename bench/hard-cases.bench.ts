@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseStream } from '../src/config/parse-stream.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
 import { f1Of } from '../src/evaluate/agreement.ts';
 import { matchFrames } from '../src/evaluate/frame-matches.ts';
 import type { RecordedFrame, RecordedResults } from '../src/evaluate/recorded-results.ts';
 import { NOT_FOUND } from '../src/geometry/match-boxes.ts';
-import { parseStream } from '../src/pipeline/load-pipeline.ts';
 import type { Runtime } from '../src/runtime/runtime.ts';
 import { resolveStreamInput } from '../src/runtime/stream/stream-input.ts';
 import type { BenchContext } from './support/bench-context.ts';

@@ -2,14 +2,14 @@ import { batchConfig } from '../../src/config/batch.ts';
 import { check } from '../../src/config/check.ts';
 import { previewConfig } from '../../src/config/gateway.ts';
 import { modelConfig } from '../../src/config/model-config.ts';
+import { parseStream } from '../../src/config/parse-stream.ts';
 import type { StreamConfig } from '../../src/config/stream.ts';
 import { type Measurement, measureRun } from '../../src/measure/measure-run.ts';
-import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
-import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type PictureNeed, resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
 import type { StreamInput } from '../../src/runtime/stream/stream-port.ts';
+import { ResultSinks } from '../../src/sinks/result-sinks.ts';
 import type { BenchContext } from './bench-context.ts';
 
 export interface BenchStream {

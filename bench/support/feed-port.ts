@@ -1,6 +1,6 @@
 import type { PreviewPicture, PublishedFrame } from '../../src/core/frame.ts';
 import { Listeners } from '../../src/flow/listeners.ts';
-import type { RuntimePort } from '../../src/gateway/runtime-port.ts';
+import type { RuntimePort } from '../../src/protocol/ports/runtime-port.ts';
 import type { StreamsReply } from '../../src/protocol/rest.ts';
 import type { BenchContext } from './bench-context.ts';
 import { benchStreams, openBenchRuntime } from './bench-runtime.ts';

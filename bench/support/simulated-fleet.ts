@@ -1,3 +1,4 @@
+import { parseStream } from '../../src/config/parse-stream.ts';
 import type { StreamConfig } from '../../src/config/stream.ts';
 import type { ControlPlane, FleetState } from '../../src/control/control-plane.ts';
 import { FleetPublisher, type FleetPublisherOptions } from '../../src/control/hosting/fleet-publisher.ts';
@@ -8,7 +9,6 @@ import { openRedisControlPlane } from '../../src/control/redis/redis-control-pla
 import { emptyReport } from '../../src/control/view/merge-streams.ts';
 import type { StreamLease } from '../../src/core/stream-lease.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import { hostReport } from '../../test/support/sample-reports.ts';
 
 const PIPELINE = 'simulated';

@@ -1,12 +1,12 @@
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
+import { parseStream } from '../config/parse-stream.ts';
 import { DECODED_FRAMES, type StreamConfig } from '../config/stream.ts';
 import { outputNames } from '../control/jobs/output-name.ts';
 import { redact } from '../core/redact.ts';
 import { compressionOf, compressionProblem } from '../disk/compression.ts';
 import { openGiven } from '../disk/given-file.ts';
-import { parseStream } from '../pipeline/load-pipeline.ts';
 import { isDevice } from '../sinks/output-names.ts';
 import { expandInputs, PICTURE_EXTENSIONS } from '../source/expand-inputs.ts';
 import { parseSource } from '../source/parse-source.ts';
@@ -193,7 +193,7 @@ async function resultPlaces(paths: readonly string[], format: ResultFormat | und
 
 /** @throws COMMAND_INVALID, CONFIG_INVALID if a file cannot be the video of these inputs. */
 async function requireOneVideo(video: string, [source, ...more]: readonly DetectSource[]): Promise<void> {
-  (await import('../runtime/results/open-video-sink.ts')).videoContainer(video);
+  (await import('../sinks/open-video-sink.ts')).videoContainer(video);
   const folder = `${basename(video, extname(video))}/`;
   if (more.length > 0)
     throw wrongCommand(

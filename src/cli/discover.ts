@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
+import { parseStream } from '../config/parse-stream.ts';
 import { redactSource } from '../core/redact.ts';
 import { FREE_ACCESS } from '../core/source.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { testSource } from '../decode/test-source.ts';
 import { readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { OfferedCamera, OfferedStream } from '../protocol/offered-camera.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import { NetworkList, PRIVATE_NETWORKS } from '../source/network-list.ts';

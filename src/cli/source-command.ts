@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import { parseStream } from '../config/parse-stream.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { testSource } from '../decode/test-source.ts';
-import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { StreamRequest } from '../protocol/rest.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';

@@ -14,12 +14,9 @@ import type {
   StatsMessage,
 } from '../protocol/feed.ts';
 import type { StreamsReply } from '../protocol/rest.ts';
-import { resultRecord, roundDetection } from '../protocol/result-record.ts';
+import { FEED_BOX_STEPS, resultRecord, shortened } from '../protocol/result-record.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
 import { type StreamScope, withoutWhole } from './access/stream-scope.ts';
-
-/** Steps per pixel. */
-const FEED_BOX_STEPS = 10;
 
 /** One WebSocket frame. */
 export interface EncodedMessage {
@@ -91,11 +88,6 @@ function frameFields(frame: PublishedFrame): Omit<DetectionsMessage, 'type'> {
   const latencyMs = round(frame.times.published - frame.times.captured, 100);
   const record = resultRecord(frame, FEED_BOX_STEPS);
   return { ...record, detections: record.detections.map(withoutVectors), latencyMs };
-}
-
-/** Rounds a detection: f32 values print with 17 digits, and a tenth of a pixel is finer than any detector. */
-export function shortened(detection: Detection): Detection {
-  return roundDetection(detection, FEED_BOX_STEPS);
 }
 
 function round(value: number, scale: number): number {

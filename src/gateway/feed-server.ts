@@ -11,14 +11,14 @@ import {
   TOPICS,
   type Topic,
 } from '../protocol/feed.ts';
+import type { RolloutPort } from '../protocol/ports/rollout-port.ts';
+import type { RuntimePort } from '../protocol/ports/runtime-port.ts';
 import type { StreamsReply } from '../protocol/rest.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
 import { ANYONE, type Identity } from './access/token-table.ts';
 import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, previewMessage, SharedMessage, StatsParts, shadowMessage } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
-import type { RolloutPort } from './rollout-port.ts';
-import type { RuntimePort } from './runtime-port.ts';
 import { ShadowFrames } from './shadow-frames.ts';
 import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';

@@ -1,7 +1,7 @@
 import { JOB_STATES } from '../protocol/fleet.ts';
 import { FLEET_HOST_STATES, type FleetHost } from '../protocol/fleet-report.ts';
+import type { FleetPort } from '../protocol/ports/fleet-port.ts';
 import type { StreamReport } from '../protocol/report.ts';
-import type { FleetPort } from './fleet-port.ts';
 import type { MetricSet } from './metric-set.ts';
 
 const MS_PER_S = 1000;

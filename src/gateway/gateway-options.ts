@@ -2,14 +2,14 @@ import type { SiteConfig } from '../config/gateway.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { History } from '../history/history.ts';
+import type { FleetPort } from '../protocol/ports/fleet-port.ts';
+import type { RolloutPort } from '../protocol/ports/rollout-port.ts';
 import type { ModelSummary, PipelineSummary } from '../protocol/rest.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import type { Tracing } from '../telemetry/tracing/open-tracing.ts';
 import type { ProxyUsersConfig } from './access/proxy-users.ts';
 import type { TlsFiles } from './access/tls-files.ts';
-import type { FleetPort } from './fleet-port.ts';
 import type { RequestPort } from './requests/request-port.ts';
-import type { RolloutPort } from './rollout-port.ts';
 import type { Discovery } from './routes-discover.ts';
 
 /** What the gateway needs from a logger; pino satisfies it. */

@@ -5,6 +5,8 @@ import type { History } from '../history/history.ts';
 import { BLIND_REASONS } from '../protocol/blind-reasons.ts';
 import { TOPICS } from '../protocol/feed.ts';
 import { LATENCY_EDGES_MS, LATENCY_STAGES, type LatencyHistogram } from '../protocol/latency.ts';
+import type { FleetPort } from '../protocol/ports/fleet-port.ts';
+import type { RuntimePort } from '../protocol/ports/runtime-port.ts';
 import {
   type AlertFigures,
   BUSY_STAGES,
@@ -18,10 +20,8 @@ import type { Recorder } from '../recording/recorder.ts';
 import { type StreamScope, scopedReport } from './access/stream-scope.ts';
 import type { FeedFigures } from './feed-server.ts';
 import { fillFleetMetrics } from './fleet-metrics.ts';
-import type { FleetPort } from './fleet-port.ts';
 import { type Buckets, type Labels, MetricSet } from './metric-set.ts';
 import type { RequestLedger } from './requests/request-ledger.ts';
-import type { RuntimePort } from './runtime-port.ts';
 
 const MS_PER_S = 1000;
 /** Edges that every gateway has, in milliseconds: histograms of all hosts add up at these. */

@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { jobReport } from '../protocol/fleet.ts';
+import type { FleetPort } from '../protocol/ports/fleet-port.ts';
 import { streamReport } from '../protocol/report.ts';
 import { jobRequest, moveRequest, type ScaleReply } from '../protocol/rest.ts';
-import type { FleetPort } from './fleet-port.ts';
 import { described } from './route-schema.ts';
 import { noBody } from './routes-streams.ts';
 

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { RuntimePort } from '../protocol/ports/runtime-port.ts';
 import type { ModelSummary, PipelineSummary, ReadyReply } from '../protocol/rest.ts';
 import { includesRole } from './access/route-access.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import { described, named } from './route-schema.ts';
-import type { RuntimePort } from './runtime-port.ts';
 
 export interface HostRouteSources {
   readonly version: string;

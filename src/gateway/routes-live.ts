@@ -5,6 +5,7 @@ import { check } from '../config/check.ts';
 import { mediaTypeOf } from '../decode/fragment-reader.ts';
 import { MIB } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { RuntimePort } from '../protocol/ports/runtime-port.ts';
 import { LivePlaylist } from '../recording/live-playlist.ts';
 import type { KeptFragment } from '../recording/packet-ring.ts';
 import type { Recorder } from '../recording/recorder.ts';
@@ -13,7 +14,6 @@ import { FairPlaces } from './fair-places.ts';
 import type { FeedServer } from './feed-server.ts';
 import { described } from './route-schema.ts';
 import { requireStream, stateOf } from './routes-pictures.ts';
-import type { RuntimePort } from './runtime-port.ts';
 
 interface LiveRequest {
   readonly Params: { readonly id: string; readonly name: string };

@@ -4,13 +4,13 @@ import { z } from 'zod';
 import { check } from '../config/check.ts';
 import type { PreviewPicture } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { RuntimePort } from '../protocol/ports/runtime-port.ts';
 import { drawOnJpeg } from '../sinks/drawing/draw-on-jpeg.ts';
 import { seenBy, unknownStream } from './access/stream-scope.ts';
 import type { Identity } from './access/token-table.ts';
 import { FairPlaces } from './fair-places.ts';
 import type { FeedServer } from './feed-server.ts';
 import { described } from './route-schema.ts';
-import type { RuntimePort } from './runtime-port.ts';
 
 interface PictureRequest {
   readonly Params: { readonly id: string };

@@ -6,9 +6,9 @@ import { streamConfig } from '../config/stream.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { pipelineConfig } from '../pipeline/pipeline.ts';
 import { name } from '../protocol/bounds.ts';
+import type { RuntimePort } from '../protocol/ports/runtime-port.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
 import { described } from './route-schema.ts';
-import type { RuntimePort } from './runtime-port.ts';
 
 const resetBody = z.strictObject({ streams: z.array(name).min(1).max(10_000).optional() }).nullish();
 

@@ -8,6 +8,8 @@ import { isMissing } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { History } from '../history/history.ts';
 import type { AlertsReply } from '../protocol/alert-delivery.ts';
+import type { FleetPort } from '../protocol/ports/fleet-port.ts';
+import type { RuntimePort } from '../protocol/ports/runtime-port.ts';
 import type { EventClip, RecordedElsewhere, RecordingsReply } from '../protocol/recordings-reply.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
 import { picturePath, type RecordingFile } from '../recording/archive.ts';
@@ -18,12 +20,10 @@ import { readComplete, summaryOf } from '../recording/fragment-file.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import { playlistOf, recordingsIn, spansOf } from '../recording/spans.ts';
 import { isLoopback } from './auth.ts';
-import type { FleetPort } from './fleet-port.ts';
 import { described } from './route-schema.ts';
 import { timeOf } from './routes-history.ts';
 import { whyNoVideo } from './routes-live.ts';
 import { pictureQuery } from './routes-pictures.ts';
-import type { RuntimePort } from './runtime-port.ts';
 import { sendVideo } from './send-video.ts';
 
 /** A playlist reads the index of each file. */

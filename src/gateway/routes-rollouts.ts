@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { whole } from '../config/number.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { RolloutPort } from '../protocol/ports/rollout-port.ts';
 import { type RolloutVerb, rolloutRequest } from '../protocol/rest.ts';
 import { MOST_STEPS, type RolloutReport, type VersionReport } from '../protocol/rollout-records.ts';
 import { addressOf } from './client-address.ts';
-import type { RolloutPort } from './rollout-port.ts';
 import { described } from './route-schema.ts';
 
 /** Which detector it is about. */

@@ -8,10 +8,10 @@ import { stageConfig } from '../config/stages.ts';
 import { streamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { RuntimePort, TagCheck } from '../protocol/ports/runtime-port.ts';
 import { hostReport, type StreamReport, streamReport } from '../protocol/report.ts';
 import { seenBy, unknownStream } from './access/stream-scope.ts';
 import { described, named } from './route-schema.ts';
-import type { RuntimePort, TagCheck } from './runtime-port.ts';
 
 interface StreamParams {
   readonly Params: { readonly id: string };

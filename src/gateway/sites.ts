@@ -7,9 +7,9 @@ import { MIB, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { readBounded } from '../flow/read-bounded.ts';
+import type { RuntimePort } from '../protocol/ports/runtime-port.ts';
 import { type SiteReport, type SitesReply, type SummaryReply, summaryReply } from '../protocol/site-reports.ts';
 import { described } from './route-schema.ts';
-import type { RuntimePort } from './runtime-port.ts';
 
 const POLL_MS = 5_000;
 /** A site that takes longer counts as one that does not answer. */

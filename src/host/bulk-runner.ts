@@ -1,7 +1,7 @@
+import { parseStream } from '../config/parse-stream.ts';
 import type { SegmentRunner, Stretch, StretchFrame, StretchSummary } from '../control/jobs/segment-runner.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { unpackRows } from '../geometry/task-rows.ts';
-import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import { lookedAt } from '../runtime/load-stages.ts';
 import type { Runtime } from '../runtime/runtime.ts';

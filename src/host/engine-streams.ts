@@ -1,8 +1,8 @@
 import type { StreamSettings } from '../config/keys/stream-keys.ts';
+import { parseStream } from '../config/parse-stream.ts';
 import { LANE_KEYS } from '../config/stream.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { unlessAborted } from '../flow/unless-aborted.ts';
-import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { StreamChange } from '../protocol/rest.ts';

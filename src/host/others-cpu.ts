@@ -1,5 +1,5 @@
-import { type MachineCounters, machineUse, readMachineCounters } from '../measure/machine-counters.ts';
 import type { ReadFile } from '../telemetry/energy-counters.ts';
+import { type MachineCounters, machineUse, readMachineCounters } from '../telemetry/machine-counters.ts';
 
 /** What others take of the machine's CPU: other processes and the hypervisor. This process, its children and a CPU limit of its own do not count. */
 export class OthersCpu {

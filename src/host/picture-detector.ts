@@ -1,9 +1,9 @@
+import { parseStream } from '../config/parse-stream.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { Detection } from '../core/detection.ts';
 import type { Picture } from '../core/picture.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { TraceParent } from '../flow/trace-context.ts';
-import { parseStream } from '../pipeline/load-pipeline.ts';
 import { roundDetection } from '../protocol/result-record.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PictureFeed } from '../runtime/stream/picture-feed.ts';

@@ -20,10 +20,16 @@ import type { Incidents } from '../flow/incidents.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import { Listeners } from '../flow/listeners.ts';
 import { abortedFirst } from '../flow/unless-aborted.ts';
-import type { ChangeOptions, Readiness, RuntimePort, TagCheck, TaggedSettings } from '../gateway/runtime-port.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { resolvedSinks } from '../pipeline/resolve-placeholders.ts';
 import type { AlertDelivery } from '../protocol/alert-delivery.ts';
+import type {
+  ChangeOptions,
+  Readiness,
+  RuntimePort,
+  TagCheck,
+  TaggedSettings,
+} from '../protocol/ports/runtime-port.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import type { PipelineReport } from '../protocol/rest.ts';
 import type { RuleEvent } from '../protocol/rule-event.ts';
@@ -31,13 +37,13 @@ import type { SourceTest } from '../protocol/source-test.ts';
 import type { RuleTrialReply } from '../protocol/tried-rules.ts';
 import type { Recorder } from '../recording/recorder.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
-import { openSinks } from '../runtime/results/open-sinks.ts';
-import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeReport } from '../runtime/runtime-options.ts';
 import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { isTracked } from '../runtime/stream/stream-analytics.ts';
 import type { FakeDetect } from '../runtime/stream/stream-port.ts';
+import { openSinks } from '../sinks/open-sinks.ts';
+import type { ResultSinks } from '../sinks/result-sinks.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { PowerMeter } from '../telemetry/power-meter.ts';

@@ -15,7 +15,6 @@ import {
   type WholeEvent,
 } from '../events/rule-trial.ts';
 import { pastEvents } from '../history/past-events.ts';
-import { shareInterval } from '../measure/binomial-bound.ts';
 import type { RecordedFinding } from '../protocol/rollout-records.ts';
 import type { EventMoment } from '../protocol/rule-event.ts';
 import { readRecorded } from '../recording/read-recorded.ts';
@@ -30,6 +29,7 @@ import {
   wallClock,
 } from '../recording/recorded-span.ts';
 import { serveVideo } from '../recording/serve-video.ts';
+import { shareInterval } from '../statistics/binomial-bound.ts';
 import { historyPath } from './open-gateway.ts';
 import { recordingsFolder } from './open-recorder.ts';
 import type { ProcessContext } from './process-context.ts';

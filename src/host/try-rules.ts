@@ -2,6 +2,7 @@ import { basename, extname } from 'node:path';
 import { z } from 'zod';
 import type { ModelConfig } from '../config/model-config.ts';
 import { requireFit } from '../config/model-fit.ts';
+import { parseStream } from '../config/parse-stream.ts';
 import { parseYaml } from '../config/parse-yaml.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { Attribute } from '../core/detection.ts';
@@ -9,7 +10,7 @@ import { MOST_BYTES, openGiven, readGivenTextSync } from '../disk/given-file.ts'
 import { readLines } from '../disk/read-lines.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { WatchedFrame } from '../events/stream-events.ts';
-import { checkPipeline, inspectPipeline, parseStream } from '../pipeline/load-pipeline.ts';
+import { checkPipeline, inspectPipeline } from '../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { PipelineHost } from './pipeline-host.ts';
 import type { ProcessContext } from './process-context.ts';

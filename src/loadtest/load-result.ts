@@ -1,5 +1,6 @@
-import type { MachineUse, Part, TargetVerdict, TrialResult } from '../measure/trial-result.ts';
+import type { Part, TargetVerdict, TrialResult } from '../measure/trial-result.ts';
 import type { Percentiles } from '../protocol/report.ts';
+import type { MachineUse } from '../telemetry/machine-counters.ts';
 
 export const PROFILES = ['baseline', 'peak', 'stress', 'endurance'] as const;
 export type ProfileName = (typeof PROFILES)[number];

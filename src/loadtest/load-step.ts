@@ -1,11 +1,12 @@
 import { LatencyTally } from '../measure/latency-tally.ts';
-import { meanMachineUse } from '../measure/machine-counters.ts';
 import { addStreams, type StreamWindow } from '../measure/run-recorder.ts';
 import { addReasons, droppedOf, energyPerFrame, total } from '../measure/summarise-windows.ts';
 import { judgeTargets, type StreamEvidence, type Target, verdictOf } from '../measure/targets.ts';
-import { type FaultCounts, type MachineUse, PARTS, type Part } from '../measure/trial-result.ts';
+import { type FaultCounts, PARTS, type Part } from '../measure/trial-result.ts';
 import type { GpuReport } from '../protocol/power-report.ts';
 import { meanGpuUse } from '../telemetry/gpu-meter.ts';
+import type { MachineUse } from '../telemetry/machine-counters.ts';
+import { meanMachineUse } from '../telemetry/machine-counters.ts';
 import type { CameraServerStats } from './cameras/camera-server.ts';
 import type { Constraint, LoadStep, StreamShare } from './load-result.ts';
 import type { LoadWindow } from './load-subject.ts';

@@ -1,6 +1,7 @@
 import type { StreamWindow } from '../measure/run-recorder.ts';
-import type { MachineUse, Part } from '../measure/trial-result.ts';
+import type { Part } from '../measure/trial-result.ts';
 import type { GpuReport } from '../protocol/power-report.ts';
+import type { MachineUse } from '../telemetry/machine-counters.ts';
 import type { Constraint, SlopeFigure } from './load-result.ts';
 
 /** A stream to add: it reads one virtual camera. */

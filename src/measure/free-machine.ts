@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DEFAULT_LIMITS, interference } from './interference.ts';
-import { type MachineCounters, machineUse, readMachineCounters } from './machine-counters.ts';
+import { DEFAULT_LIMITS, interference } from '../telemetry/interference.ts';
+import { type MachineCounters, machineUse, readMachineCounters } from '../telemetry/machine-counters.ts';
 
 /** Between two readings. */
 const LOOK_MS = 1_000;

@@ -1,17 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamConfig } from '../config/stream.ts';
-import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
-import { parseStream } from '../pipeline/load-pipeline.ts';
 import type { BatchReport, DeviceReport, FrameCounters, Percentiles } from '../protocol/report.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
-import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
+import type { MachineUse } from '../telemetry/machine-counters.ts';
 import { conservationGap } from '../telemetry/stream-telemetry.ts';
 import { RunRecorder, type RunWindow } from './run-recorder.ts';
 import { summariseWindows, type WindowSummary } from './summarise-windows.ts';
 import { throwFailure } from './trial.ts';
-import type { MachineUse } from './trial-result.ts';
 
 interface MeasuredStream {
   readonly id: string;
@@ -99,20 +96,4 @@ function dropRatio(counters: readonly FrameCounters[]): number {
   const entered = counters.reduce((sum, counts) => sum + counts.in, 0);
   const dropped = counters.flatMap((counts) => Object.values(counts.dropped)).reduce((sum, count) => sum + count, 0);
   return entered === 0 ? 0 : dropped / entered;
-}
-
-/** Generating it costs ffmpeg about as much as decoding a picture of this size. */
-const SOURCE = 'synthetic:testsrc2=size=640x360:rate=25';
-const SECONDS = 2;
-const WARM_UP_SECONDS = 0.5;
-
-/**
- * Measures the inferences per second that this machine sustains, through every stage, with a source that is read at
- * full speed. Takes 2.5 seconds. The runtime must have no other streams.
- */
-export async function measureCapacity(runtime: Runtime, ffmpeg: FfmpegBinary, signal: AbortSignal): Promise<number> {
-  const config = parseStream({ id: 'capacity', source: SOURCE, policy: 'file' }, {});
-  const input = { ...(await resolveStreamInput(config, ffmpeg, null, runtime.spec)), isKeptFromSinks: true };
-  const options = { streams: [{ config, input }], seconds: SECONDS, warmUpSeconds: WARM_UP_SECONDS, signal };
-  return (await measureRun(runtime, options)).fps;
 }

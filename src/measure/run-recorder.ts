@@ -7,11 +7,11 @@ import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { type CpuUse, subtractCpuUse } from '../telemetry/cpu-ledger.ts';
 import type { ReadFile } from '../telemetry/energy-counters.ts';
 import type { GpuMeter } from '../telemetry/gpu-meter.ts';
+import type { MachineUse } from '../telemetry/machine-counters.ts';
+import { type MachineCounters, machineUse, readMachineCounters } from '../telemetry/machine-counters.ts';
 import type { PartSums } from '../telemetry/part-times.ts';
 import { conservationGap } from '../telemetry/stream-telemetry.ts';
 import { subtractSums } from './breakdown.ts';
-import { type MachineCounters, machineUse, readMachineCounters } from './machine-counters.ts';
-import type { MachineUse } from './trial-result.ts';
 
 /** How often frames in flight and held-back decoders are counted. Costs 0.2 % of a core. */
 const SAMPLE_MS = 5;

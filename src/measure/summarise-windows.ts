@@ -2,23 +2,16 @@ import type { GpuReport } from '../protocol/power-report.ts';
 import { BUSY_STAGES, type BusyStage, type Percentiles } from '../protocol/report.ts';
 import type { CpuUse } from '../telemetry/cpu-ledger.ts';
 import { meanGpuUse } from '../telemetry/gpu-meter.ts';
+import { type InterferenceLimits, interference } from '../telemetry/interference.ts';
+import type { MachineUse } from '../telemetry/machine-counters.ts';
+import { meanMachineUse } from '../telemetry/machine-counters.ts';
 import { percentilesOf } from '../telemetry/sliding-window.ts';
 import { addSums, latencyParts, littleLawGap } from './breakdown.ts';
-import { type InterferenceLimits, interference } from './interference.ts';
 import { latencyFigures } from './latency-tally.ts';
-import { meanMachineUse } from './machine-counters.ts';
 import type { RecordedFrame, RunWindow } from './run-recorder.ts';
 import { slope } from './slope.ts';
 import type { Target } from './targets.ts';
-import type {
-  EnergyPerFrame,
-  FaultCounts,
-  MachineUse,
-  Part,
-  StreamFigures,
-  TrialResult,
-  WindowFigures,
-} from './trial-result.ts';
+import type { EnergyPerFrame, FaultCounts, Part, StreamFigures, TrialResult, WindowFigures } from './trial-result.ts';
 
 /** Most latencies that a result carries. */
 const SAMPLE_SIZE = 2_000;

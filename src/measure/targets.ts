@@ -1,6 +1,7 @@
 import { SightlineError } from '../errors/sightline-error.ts';
-import { framesNeeded, isBeyond, RISK } from './binomial-bound.ts';
-import type { MachineUse, PercentileCount, StreamFigures, TargetVerdict } from './trial-result.ts';
+import { framesNeeded, isBeyond, RISK } from '../statistics/binomial-bound.ts';
+import type { MachineUse } from '../telemetry/machine-counters.ts';
+import type { PercentileCount, StreamFigures, TargetVerdict } from './trial-result.ts';
 
 /** What a target can be about, with its direction and unit. */
 const METRICS = {

@@ -1,6 +1,7 @@
 import type { GpuReport } from '../protocol/power-report.ts';
 import type { BatchReport, BusyStage, DeviceReport, Percentiles } from '../protocol/report.ts';
 import type { CpuUse } from '../telemetry/cpu-ledger.ts';
+import type { MachineUse } from '../telemetry/machine-counters.ts';
 
 /**
  * Stages of the way of a frame, in order. They add up to its whole latency.
@@ -17,23 +18,6 @@ export const PARTS = [
   ...(['read', 'decode', 'preprocess', 'wait', 'infer', 'postprocess', 'track', 'publish', 'unaccounted'] as const),
 ];
 export type Part = (typeof PARTS)[number];
-
-/** Use of the machine in a span of time. Null where the system does not report it. */
-export interface MachineUse {
-  /** Share of the CPU that Sightline used with all its threads and children, 0 to 1. */
-  readonly ownRatio: number | null;
-  /** Share that other processes used. */
-  readonly otherRatio: number | null;
-  /** Share that the hypervisor gave to other virtual machines. */
-  readonly stealRatio: number | null;
-  /** Share of the time in which a CPU limit (cgroup) held the processes back. */
-  readonly throttledRatio: number | null;
-  readonly networkInBytesPerS: number | null;
-  readonly networkOutBytesPerS: number | null;
-  readonly memoryAvailableBytes: number | null;
-  /** Mean power of the CPU packages and their memory (RAPL), other processes included. */
-  readonly cpuPowerW: number | null;
-}
 
 /** Energy of the whole machine per published frame, as far as the machine reports it. */
 export interface EnergyPerFrame {

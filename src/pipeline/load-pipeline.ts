@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { check, faultsText, inspect } from '../config/check.ts';
+import { faultsText, inspect } from '../config/check.ts';
 import type { Variables } from '../config/environment.ts';
-import { isSection, mergeSettings } from '../config/merge-settings.ts';
+import { isSection } from '../config/merge-settings.ts';
 import { unknownModel } from '../config/model-fit.ts';
 import { parseYaml } from '../config/parse-yaml.ts';
-import { type StreamConfig, streamConfig, streamDefaults } from '../config/stream.ts';
+import { streamDefaults } from '../config/stream.ts';
 import { type GivenFile, MOST_BYTES, readGivenText, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { sendsEventsOnly, sinkId } from '../sinks/sink-kinds.ts';
@@ -124,14 +124,6 @@ function withDefaults(raw: unknown): unknown {
   const defaults = 'defaults' in raw && typeof raw.defaults === 'object' ? raw.defaults : {};
   const streams = raw.streams.map((stream: unknown) => (isSection(stream) ? { ...defaults, ...stream } : stream));
   return { ...raw, streams };
-}
-
-/**
- * Parses one stream as received over REST, merged with the pipeline's defaults: keys of the stream take precedence, and null stands for
- * none. @throws CONFIG_INVALID
- */
-export function parseStream(raw: unknown, defaults: Readonly<Record<string, unknown>>): StreamConfig {
-  return check(streamConfig, isSection(raw) ? mergeSettings({}, { ...defaults, ...raw }) : raw, 'stream');
 }
 
 /** Leaves out the keys of `defaults` that are not valid. */

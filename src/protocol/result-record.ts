@@ -80,3 +80,11 @@ export function roundBox([x, y, width, height]: Box, steps: number): Box {
   const round = (px: number): number => Math.round(px * steps) / steps;
   return [round(x), round(y), round(width), round(height)];
 }
+
+/** Of the boxes of the feed, per pixel. */
+export const FEED_BOX_STEPS = 10;
+
+/** Rounds a detection for the feed: f32 values print with 17 digits, and a tenth of a pixel is finer than any detector. */
+export function shortened(detection: Detection): Detection {
+  return roundDetection(detection, FEED_BOX_STEPS);
+}

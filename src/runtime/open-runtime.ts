@@ -14,7 +14,7 @@ import type { BatchSettings } from './inference/model-instance.ts';
 import { candidates } from './model/choose-engine.ts';
 import { type EngineOptions, prepareEngine } from './model/engine-request.ts';
 import { modelsAtHand } from './model/models-at-hand.ts';
-import { ResultSinks } from './results/result-sinks.ts';
+import { NO_OUTLET, type ResultOutlet } from './results/result-outlet.ts';
 import { Runtime } from './runtime.ts';
 import type { RuntimeOptions } from './runtime-options.ts';
 
@@ -25,7 +25,7 @@ export interface OpenOptions extends EngineOptions {
   readonly preview?: PreviewConfig;
   readonly lanes?: number | undefined;
   /** Default: results go to listeners only. */
-  readonly sinks?: ResultSinks;
+  readonly sinks?: ResultOutlet;
   /** How ffmpeg is confined, if it is looked up; absent: the defaults. */
   readonly decoder?: DecoderConfig | undefined;
   /** If absent, it is looked up. */
@@ -72,7 +72,7 @@ export function openRuntime(options: OpenOptions): Promise<Runtime> {
 
 async function open(given: OpenOptions): Promise<Runtime> {
   const { incidents = new Incidents(given.onNotice), signal } = given;
-  const { preview = previewConfig.parse({}), sinks = new ResultSinks([]) } = given;
+  const { preview = previewConfig.parse({}), sinks = NO_OUTLET } = given;
   const options = { ...given, preview, sinks, onDamaged: damageTo(incidents) };
   checkEngine(options.model);
   const ffmpeg = options.ffmpeg ?? (await openFfmpeg(options.environment, options.onNotice, options.decoder));

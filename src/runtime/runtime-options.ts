@@ -8,7 +8,7 @@ import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import type { FrameTracer } from '../telemetry/frame-tracer.ts';
 import type { OtherModel } from '../telemetry/judge-overload.ts';
-import type { ResultSinks } from './results/result-sinks.ts';
+import type { ResultOutlet } from './results/result-outlet.ts';
 import type { FakeDetect } from './stream/stream-port.ts';
 
 export interface RuntimeOptions {
@@ -21,7 +21,7 @@ export interface RuntimeOptions {
   readonly ffmpeg: FfmpegBinary;
   readonly lanes: number;
   readonly inferenceThreads: number;
-  readonly sinks: ResultSinks;
+  readonly sinks: ResultOutlet;
   /** Counts exceptions of listeners. */
   readonly incidents?: Incidents;
   readonly fakeDetect?: FakeDetect | undefined;

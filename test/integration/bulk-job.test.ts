@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, w
 import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { parseStream } from '../../src/config/parse-stream.ts';
 import { trackConfig } from '../../src/config/track.ts';
-import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { Task } from '../../src/protocol/fleet.ts';
 import type { ResultRecord } from '../../src/protocol/result-record.ts';
 import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';

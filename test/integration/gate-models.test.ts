@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { elementCount, f32Tensor } from '../../src/compile/graph.ts';
 import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
 import { importOnnx } from '../../src/compile/onnx/import-onnx.ts';
+import { parseStream } from '../../src/config/parse-stream.ts';
 import { scoreDetections } from '../../src/evaluate/average-precision.ts';
 import type { CocoAnnotations } from '../../src/evaluate/coco-dataset.ts';
 import { readAnnotations } from '../../src/evaluate/coco-files.ts';
@@ -18,7 +19,7 @@ import {
 } from '../../src/optimize/gate/collect-results.ts';
 import type { GateVerdict } from '../../src/optimize/gate/gate-verdict.ts';
 import { judge } from '../../src/optimize/gate/judge.ts';
-import { parsePipeline, parseStream } from '../../src/pipeline/load-pipeline.ts';
+import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import { asleepFrom, mapDetections, shiftedBy } from '../support/gate-scenes.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { modelPlaces } from '../support/model-places.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { VideoSinkRequest } from '../../src/runtime/results/open-video-sink.ts';
+import type { VideoSinkRequest } from '../../src/sinks/open-video-sink.ts';
 import { describeVideo } from '../support/read-video.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { frameAt, notingFfmpegIn, openVideo, picture } from '../support/video-sinks.ts';

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { measureCapacity } from '../../src/host/own-capacity.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
-import { measureCapacity } from '../../src/measure/measure-run.ts';
 import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 

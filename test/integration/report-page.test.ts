@@ -68,7 +68,11 @@ describe.skipIf(browserPath === undefined)(browserTitle('the report of an optimi
       ap: 0.378,
       speedup: { ratio: 21.5, interval: [21, 22] as const },
       differences: [
-        { kind: 'class' as const, subject: 'handbag', text: 'handbag: today 121 in the clip, this one none; too few to judge' },
+        {
+          kind: 'class' as const,
+          subject: 'handbag',
+          text: 'handbag: today 121 in the clip, this one none; too few to judge',
+        },
       ],
       measurements: [],
     };

@@ -10,7 +10,7 @@ import { HostStreams } from '../../src/host/host-streams.ts';
 import { RuntimeTarget } from '../../src/host/runtime-target.ts';
 import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import type { HostObservation, StreamChanges, Version } from '../../src/protocol/rollout-records.ts';
-import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
+import { ResultSinks } from '../../src/sinks/result-sinks.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { waitFor } from '../support/wait-for.ts';

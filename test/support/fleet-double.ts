@@ -1,7 +1,7 @@
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { FleetFigures, FleetPort } from '../../src/gateway/fleet-port.ts';
 import type { DeadLetter, JobReport } from '../../src/protocol/fleet.ts';
 import type { FleetHost, FleetReport } from '../../src/protocol/fleet-report.ts';
+import type { FleetFigures, FleetPort } from '../../src/protocol/ports/fleet-port.ts';
 import type { StreamReport } from '../../src/protocol/report.ts';
 import type { JobView } from '../../src/protocol/rest.ts';
 import { hostCard, jobOrder, jobReport } from './fleet-plane.ts';

@@ -1,15 +1,16 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from '../../src/config/environment.ts';
+import { parseStream } from '../../src/config/parse-stream.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
-import { parsePipeline, parseStream } from '../../src/pipeline/load-pipeline.ts';
+import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { StreamReport, StreamState } from '../../src/protocol/report.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
-import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import type { RuntimeStream } from '../../src/runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
+import { ResultSinks } from '../../src/sinks/result-sinks.ts';
 import { conservationGap } from '../../src/telemetry/stream-telemetry.ts';
 import { testFfmpeg } from './made-videos.ts';
 import { type WaitOptions, waitFor, within } from './wait-for.ts';

@@ -1,5 +1,5 @@
-import type { RolloutAction, RolloutPort } from '../../src/gateway/rollout-port.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
+import type { RolloutAction, RolloutPort } from '../../src/protocol/ports/rollout-port.ts';
 import type { RolloutVerb } from '../../src/protocol/rest.ts';
 import type { Decision, RolloutReport, ShadowObservation, VersionReport } from '../../src/protocol/rollout-records.ts';
 import { guardReport } from './rollout-doubles.ts';

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseStream } from '../../src/config/parse-stream.ts';
 import type { FleetBus } from '../../src/control/control-plane.ts';
 import { AuditLog } from '../../src/control/rollout/audit-log.ts';
 import { RolloutAgent } from '../../src/control/rollout/rollout-agent.ts';
@@ -8,7 +9,6 @@ import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
 import { StartLog } from '../../src/control/rollout/start-log.ts';
 import { rolledSettings } from '../../src/control/rollout/stream-changes.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import { parseStream } from '../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { Decision } from '../../src/protocol/rollout-records.ts';
 import { ManualClock } from './manual-clock.ts';

@@ -1,16 +1,16 @@
+import { parseStream } from '../../src/config/parse-stream.ts';
 import type { Detection } from '../../src/core/detection.ts';
 import type { PreviewPicture, PublishedFrame } from '../../src/core/frame.ts';
 import type { MonoMs, PtsUs } from '../../src/core/units.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
+import type { EventMessage } from '../../src/protocol/feed.ts';
 import type {
   ChangeOptions,
   Readiness,
   RuntimePort,
   TagCheck,
   TaggedSettings,
-} from '../../src/gateway/runtime-port.ts';
-import { parseStream } from '../../src/pipeline/load-pipeline.ts';
-import type { EventMessage } from '../../src/protocol/feed.ts';
+} from '../../src/protocol/ports/runtime-port.ts';
 import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
 import type { PipelineReport, StreamsReply } from '../../src/protocol/rest.ts';
 import type { SourceTest } from '../../src/protocol/source-test.ts';

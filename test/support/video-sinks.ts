@@ -5,7 +5,7 @@ import type { Detection } from '../../src/core/detection.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import type { PtsUs } from '../../src/core/units.ts';
 import type { Ffmpeg } from '../../src/process/confinement.ts';
-import { openVideoSink, type VideoSinkRequest } from '../../src/runtime/results/open-video-sink.ts';
+import { openVideoSink, type VideoSinkRequest } from '../../src/sinks/open-video-sink.ts';
 import type { VideoSink } from '../../src/sinks/video-sink.ts';
 import { frameOf } from '../unit/sinks/frames.ts';
 import { ffmpeg } from './read-video.ts';

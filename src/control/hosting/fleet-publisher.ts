@@ -1,12 +1,12 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
 import type { PreviewPicture, PublishedFrame } from '../../core/frame.ts';
 import { Incidents } from '../../flow/incidents.ts';
-import { shortened } from '../../gateway/feed-encoding.ts';
-import type { RuntimePort } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
 import type { PreviewBody, StatsBody, StreamFailure } from '../../protocol/fleet-bus.ts';
+import type { RuntimePort } from '../../protocol/ports/runtime-port.ts';
 import type { StreamsReply } from '../../protocol/rest.ts';
+import { shortened } from '../../protocol/result-record.ts';
 import type { FleetBus } from '../control-plane.ts';
 
 const AUDIENCE_MS = 1_000;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { ChangeOptions, TagCheck } from '../../gateway/runtime-port.ts';
 import type { HostCard, StreamOrder } from '../../protocol/fleet.ts';
+import type { ChangeOptions, TagCheck } from '../../protocol/ports/runtime-port.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { choosePipeline } from './choose-pipeline.ts';
 import { StreamRules, type StreamRulesOptions } from './stream-rules.ts';

@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { isSection, mergeSettings } from '../../config/merge-settings.ts';
 import { type FittedModel, requireFits } from '../../config/model-fit.ts';
+import { parseStream } from '../../config/parse-stream.ts';
 import { shownSetting } from '../../config/shown-settings.ts';
 import { addressesOf, type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { isRedacted, redactSource } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { parseStream } from '../../pipeline/load-pipeline.ts';
 
 export interface StreamRulesOptions {
   /** Default settings of a new stream, for those that the request leaves out. */

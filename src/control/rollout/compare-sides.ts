@@ -1,4 +1,4 @@
-import { type Estimate, pairedDifference, withErrors } from '../../measure/sequential.ts';
+import { type Estimate, pairedDifference, withErrors } from '../../statistics/sequential.ts';
 import { BlockSeries } from './block-series.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { counted } from '../../core/counted.ts';
-import { isDisturbed } from '../../measure/interference.ts';
 import type { GuardReport, GuardSettings, SideObservation } from '../../protocol/rollout-records.ts';
+import { isDisturbed } from '../../telemetry/interference.ts';
 import { countAbove, countsIn, countsOf, othersRatioOf, percent } from './observed.ts';
 import { FULL_LOAD } from './rollout-machine.ts';
 

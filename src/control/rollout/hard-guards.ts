@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { range, whole } from '../../config/number.ts';
 import { counted } from '../../core/counted.ts';
-import { isDisturbed } from '../../measure/interference.ts';
 import type { EngineObservation, GuardReport, GuardVerdict, SideObservation } from '../../protocol/rollout-records.ts';
+import { isDisturbed } from '../../telemetry/interference.ts';
 import { isOn } from './guards/guard.ts';
 import { countAbove, countsIn, countsOf, percent } from './observed.ts';
 import { AWAY_MS, type StreamFinding, StreamWatch, streamWatchState, watchSilence } from './stream-watch.ts';

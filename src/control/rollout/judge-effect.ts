@@ -1,5 +1,5 @@
-import { type Estimate, FEWEST_BLOCKS, lowerBound, upperBound } from '../../measure/sequential.ts';
 import type { GuardReport, GuardVerdict } from '../../protocol/rollout-records.ts';
+import { type Estimate, FEWEST_BLOCKS, lowerBound, upperBound } from '../../statistics/sequential.ts';
 import type { Guard } from './guards/guard.ts';
 import { percent } from './observed.ts';
 

@@ -1,5 +1,5 @@
-import { type Estimate, lowerBound, upperBound, withErrors } from '../../measure/sequential.ts';
 import type { GuardReport } from '../../protocol/rollout-records.ts';
+import { type Estimate, lowerBound, upperBound, withErrors } from '../../statistics/sequential.ts';
 import { compareSides, type Sides } from './compare-sides.ts';
 import { TAIL_SHARE } from './guards/guard.ts';
 import { judgeInterval, noData, type Question, type Risks } from './judge-effect.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type Estimate, ratioOfBlocks } from '../../measure/sequential.ts';
 import type { CostObservation, Gain } from '../../protocol/rollout-records.ts';
+import { type Estimate, ratioOfBlocks } from '../../statistics/sequential.ts';
 
 /** Samples of one side that are kept; the newest count. */
 const MOST_SAMPLES = 600;

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { addBlock, eValue, type HarmEvidence, harmEvidence, NO_EVIDENCE_OF_HARM } from '../../measure/harm-evidence.ts';
+import {
+  addBlock,
+  eValue,
+  type HarmEvidence,
+  harmEvidence,
+  NO_EVIDENCE_OF_HARM,
+} from '../../statistics/harm-evidence.ts';
 import type { PartRule } from './guards/guard.ts';
 import { type GuardName, type GuardsConfig, type Named, partMargin } from './guards/guards.ts';
 import { percent } from './observed.ts';

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { range, whole } from '../../config/number.ts';
 import { counted } from '../../core/counted.ts';
-import { shareInterval } from '../../measure/binomial-bound.ts';
 import type {
   GuardReport,
   GuardSettings,
@@ -12,6 +11,7 @@ import type {
   StreamFinding,
 } from '../../protocol/rollout-records.ts';
 import { MOST_FINDINGS } from '../../protocol/rollout-records.ts';
+import { shareInterval } from '../../statistics/binomial-bound.ts';
 import { percent } from './observed.ts';
 
 /** Name of the report on what both versions make of the recordings. */

@@ -2,9 +2,9 @@ import { type Clock, systemClock } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
-import type { RolloutAction, RolloutPort } from '../../gateway/rollout-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import { readObservations, readRolloutWake } from '../../protocol/fleet-bus.ts';
+import type { RolloutAction, RolloutPort } from '../../protocol/ports/rollout-port.ts';
 import type { RolloutVerb } from '../../protocol/rest.ts';
 import type {
   Decision,

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { counted } from '../../core/counted.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { DEFAULT_LIMITS } from '../../measure/interference.ts';
-import type { Estimate } from '../../measure/sequential.ts';
 import {
   type GuardReport,
   MOST_FINDINGS,
   type Observation,
   type StreamFinding,
 } from '../../protocol/rollout-records.ts';
+import type { Estimate } from '../../statistics/sequential.ts';
+import { DEFAULT_LIMITS } from '../../telemetry/interference.ts';
 import { blockSeriesState } from './block-series.ts';
 import { compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
 import type { Guard } from './guards/guard.ts';

@@ -1,6 +1,6 @@
 import type { Detection } from '../../core/detection.ts';
-import { type Estimate, pairedDifference, ratioOfBlocks } from '../../measure/sequential.ts';
 import type { ShadowObservation } from '../../protocol/rollout-records.ts';
+import { type Estimate, pairedDifference, ratioOfBlocks } from '../../statistics/sequential.ts';
 import { BlockSeries, type BlockSeriesState } from './block-series.ts';
 import type { ClassBlock, Guard, PairFigures } from './guards/guard.ts';
 import { GUARD_NAMES, GUARDS, type GuardName } from './guards/guards.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { shareOfLevel } from '../../measure/harm-evidence.ts';
+import { shareOfLevel } from '../../statistics/harm-evidence.ts';
 import type { ClassBlock, ClassRule, DetectionPart } from './guards/guard.ts';
 import { CLASS_RULES, type GuardName, type GuardsConfig } from './guards/guards.ts';
 import {

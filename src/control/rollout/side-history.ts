@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { isDisturbed } from '../../measure/interference.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
+import { isDisturbed } from '../../telemetry/interference.ts';
 import { BlockSeries, blockSeriesState } from './block-series.ts';
 import { alignSides, type Sides } from './compare-sides.ts';
 import { type Baseline, type Guard, type SideFigures, TAIL_SHARE } from './guards/guard.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { shareOfLevel } from '../../measure/harm-evidence.ts';
-import { isDisturbed } from '../../measure/interference.ts';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
+import { shareOfLevel } from '../../statistics/harm-evidence.ts';
+import { isDisturbed } from '../../telemetry/interference.ts';
 import type { PartRule, StreamBlock } from './guards/guard.ts';
 import { type GuardName, type GuardsConfig, STREAM_RULES } from './guards/guards.ts';
 import { countAbove, countsIn, countsOf } from './observed.ts';

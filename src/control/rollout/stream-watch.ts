@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { counted } from '../../core/counted.ts';
+import type { SideObservation } from '../../protocol/rollout-records.ts';
 import {
   addBlock,
   eValue,
@@ -7,9 +8,8 @@ import {
   harmEvidence,
   NO_EVIDENCE_OF_HARM,
   shareOfLevel,
-} from '../../measure/harm-evidence.ts';
-import { isDisturbed } from '../../measure/interference.ts';
-import type { SideObservation } from '../../protocol/rollout-records.ts';
+} from '../../statistics/harm-evidence.ts';
+import { isDisturbed } from '../../telemetry/interference.ts';
 import { countAbove, countsIn, countsOf, othersRatioOf, percent, ratio } from './observed.ts';
 
 /** A candidate that was not observed for this long had no turn meanwhile. */

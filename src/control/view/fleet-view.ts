@@ -4,11 +4,17 @@ import type { PreviewPicture, PublishedFrame } from '../../core/frame.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
-import type { FleetFigures, FleetPort } from '../../gateway/fleet-port.ts';
-import type { ChangeOptions, Readiness, RuntimePort, TagCheck, TaggedSettings } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
+import type { FleetFigures, FleetPort } from '../../protocol/ports/fleet-port.ts';
+import type {
+  ChangeOptions,
+  Readiness,
+  RuntimePort,
+  TagCheck,
+  TaggedSettings,
+} from '../../protocol/ports/runtime-port.ts';
 import type { StreamReport } from '../../protocol/report.ts';
 import type { JobView, PipelineReport, StreamsReply } from '../../protocol/rest.ts';
 import type { SourceTest } from '../../protocol/source-test.ts';

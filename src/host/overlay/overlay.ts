@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
+import { parseStream } from '../../config/parse-stream.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { ID_PATTERN } from '../../core/ids.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { parseStream } from '../../pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../../pipeline/pipeline.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 

@@ -1,5 +1,6 @@
 import { check } from '../../config/check.ts';
 import { previewConfig } from '../../config/gateway.ts';
+import { parseStream } from '../../config/parse-stream.ts';
 import type { StageConfig } from '../../config/stages.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { trackConfig } from '../../config/track.ts';
@@ -7,14 +8,13 @@ import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { RecordedFrame, RecordedResults } from '../../evaluate/recorded-results.ts';
-import { parseStream } from '../../pipeline/load-pipeline.ts';
 import { loadStages, lookedAt } from '../../runtime/load-stages.ts';
 import { loadConfigured } from '../../runtime/model/load-detector.ts';
 import { type OpenOptions, openRuntime } from '../../runtime/open-runtime.ts';
-import { ResultSinks } from '../../runtime/results/result-sinks.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { RuntimeStream } from '../../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../../runtime/stream/stream-input.ts';
+import { ResultSinks } from '../../sinks/result-sinks.ts';
 import { modelSpec } from '../../store/manifests.ts';
 
 /** A configuration to run; what it publishes is kept. */

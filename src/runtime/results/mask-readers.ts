@@ -1,6 +1,6 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import type { StreamInput } from '../stream/stream-port.ts';
-import type { ResultSinks } from './result-sinks.ts';
+import type { ResultOutlet } from './result-outlet.ts';
 
 /** Readers of results besides sinks: pages that show pictures, clients of the feed, comparisons of two versions, and a program that runs all. */
 type Reader = 'previews' | 'detections' | 'shadows' | 'program';
@@ -12,11 +12,11 @@ interface ReadStream {
 
 /** Knows which streams have somebody who reads masks: for no others are any made. */
 export class MaskReaders {
-  readonly #sinks: Pick<ResultSinks, 'reads'>;
+  readonly #sinks: Pick<ResultOutlet, 'reads'>;
   readonly #streamOf: (streamId: string) => ReadStream | undefined;
   readonly #watched = new Map<Reader, ReadonlySet<string> | null>();
 
-  constructor(sinks: Pick<ResultSinks, 'reads'>, streamOf: (streamId: string) => ReadStream | undefined) {
+  constructor(sinks: Pick<ResultOutlet, 'reads'>, streamOf: (streamId: string) => ReadStream | undefined) {
     this.#sinks = sinks;
     this.#streamOf = streamOf;
   }

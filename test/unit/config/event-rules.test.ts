@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { modelFaults } from '../../../src/config/model-fit.ts';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { WeeklyClock } from '../../../src/config/weekly-times.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 
 const zones = [
   {

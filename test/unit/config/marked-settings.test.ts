@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { inspect } from '../../../src/config/check.ts';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import {
   jsonSchemaOf,
   keysMarked,
@@ -17,7 +18,6 @@ import type { ModelSpec } from '../../../src/core/model.ts';
 import { isSecretName } from '../../../src/core/redact.ts';
 import { LEVERS } from '../../../src/optimize/levers/levers.ts';
 import type { Configuration } from '../../../src/optimize/result.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import { pipelineConfig } from '../../../src/pipeline/pipeline.ts';
 import { type Arrangement, laneKey } from '../../../src/runtime/stream/arrangement.ts';
 import { laneStream } from '../../../src/runtime/stream/lane-stream.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { mergeSettings } from '../../../src/config/merge-settings.ts';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { streamConfig, streamDefaults } from '../../../src/config/stream.ts';
 import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
 import { seededRandom } from '../../../src/core/seeded-random.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import { validPatch } from '../../support/random-patches.ts';
 
 type Settings = Record<string, unknown>;

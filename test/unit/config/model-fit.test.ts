@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { allClasses, foundDifference, modelFaults } from '../../../src/config/model-fit.ts';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 
 const MODEL = { spec: { classes: ['person', 'bicycle', 'car', 'parking meter'] }, scoreThreshold: 0.3 };
 const polygon = [

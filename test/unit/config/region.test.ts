@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parsePipeline, parseStream } from '../../../src/pipeline/load-pipeline.ts';
+import { parseStream } from '../../../src/config/parse-stream.ts';
+import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
 
 const HEAD = 'name: a\ndescription: b\n';
 

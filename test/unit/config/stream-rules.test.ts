@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { openMemoryControlPlane } from '../../../src/control/memory/memory-control-plane.ts';
 import { JobOrders } from '../../../src/control/orders/job-orders.ts';
 import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
 import { redactSource } from '../../../src/core/redact.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
-import { parsePipeline, parseStream } from '../../../src/pipeline/load-pipeline.ts';
+import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
 
 const SQUARE = [
   [0, 0],

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { EventDesk, type EventKeeper } from '../../../src/events/event-desk.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import type { StreamReport } from '../../../src/protocol/report.ts';
 import type { RuleEvent } from '../../../src/protocol/rule-event.ts';
 import { ManualClock } from '../../support/manual-clock.ts';

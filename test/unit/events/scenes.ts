@@ -1,5 +1,5 @@
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { StreamEvents, type WatchedFrame } from '../../../src/events/stream-events.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import type { RuleEvent } from '../../../src/protocol/rule-event.ts';
 
 /** Pictures are 1000 wide and 500 high, ten a second. */

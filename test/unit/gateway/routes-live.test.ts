@@ -1,7 +1,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import type { Clock } from '../../../src/core/clock.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import type { PacketFragment, PacketsOpened } from '../../../src/protocol/packets.ts';
 import { Recorder } from '../../../src/recording/recorder.ts';
 import { openGateway } from '../../support/open-gateways.ts';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { BLIND_SIGNS } from '../../../src/core/blind-sign.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import type { StreamVersion } from '../../../src/host/host-streams.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import { resolveStreamInput } from '../../../src/runtime/stream/stream-input.ts';
 import { conservationGap } from '../../../src/telemetry/stream-telemetry.ts';
 import { FFMPEG, SOURCE, StreamRig } from '../../support/stream-rig.ts';

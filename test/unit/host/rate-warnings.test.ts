@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { rateWarnings } from '../../../src/host/rate-warnings.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 
 const CAMERA = 'rtsp://camera.example/1';
 

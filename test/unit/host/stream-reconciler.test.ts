@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import type { StreamConfig } from '../../../src/config/stream.ts';
 import type { ErrorCode } from '../../../src/errors/error-codes.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
@@ -9,7 +10,6 @@ import {
   type RunningStreams,
   StreamReconciler,
 } from '../../../src/host/stream-reconciler.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 const CAM = parseStream({ id: 'cam', source: 'gone.mp4' }, {});

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { FreeMachine } from '../../../src/measure/free-machine.ts';
-import type { MachineCounters } from '../../../src/measure/machine-counters.ts';
+import type { MachineCounters } from '../../../src/telemetry/machine-counters.ts';
 
 /** Readings of a machine of which others take a share between each two, the last one for ever. */
 function machine(...shares: readonly (number | null)[]) {

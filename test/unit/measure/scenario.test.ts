@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { scenarioName, scenarioStreams } from '../../../src/measure/scenario.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 
 const STREAMS = [
   parseStream({ id: 'door', source: 'a.mp4', decodeThreads: 2 }, {}),

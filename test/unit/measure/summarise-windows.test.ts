@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { MonoMs } from '../../../src/core/units.ts';
-import { DEFAULT_LIMITS } from '../../../src/measure/interference.ts';
 import type { RecordedFrame, RunWindow, StreamWindow } from '../../../src/measure/run-recorder.ts';
 import { type DueTime, summariseWindows, windowFigures } from '../../../src/measure/summarise-windows.ts';
 import { judgeTargets, parseTargets } from '../../../src/measure/targets.ts';
 import type { GpuReport } from '../../../src/protocol/power-report.ts';
+import { DEFAULT_LIMITS } from '../../../src/telemetry/interference.ts';
 import { PartTimes } from '../../../src/telemetry/part-times.ts';
 import { QUIET } from '../../support/trial-figures.ts';
 

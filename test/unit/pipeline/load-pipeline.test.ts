@@ -2,8 +2,9 @@ import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
-import { inspectPipeline, loadPipeline, parsePipeline, parseStream } from '../../../src/pipeline/load-pipeline.ts';
+import { inspectPipeline, loadPipeline, parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
 import { makePipe } from '../../support/made-pipe.ts';
 
 const HEAD = 'name: a\ndescription: b\n';

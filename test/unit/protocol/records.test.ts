@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
+import { parseStream } from '../../../src/config/parse-stream.ts';
 import { streamConfig } from '../../../src/config/stream.ts';
-import { parseStream } from '../../../src/pipeline/load-pipeline.ts';
 import { assignment, deadLetter, hostCard, jobOrder, lease, streamOrder, task } from '../../../src/protocol/fleet.ts';
 import { hostCard as sampleCard, jobOrder as sampleJob } from '../../support/fleet-plane.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
 import { openRuntime } from '../../../src/runtime/open-runtime.ts';
-import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
 import { Runtime } from '../../../src/runtime/runtime.ts';
+import { ResultSinks } from '../../../src/sinks/result-sinks.ts';
 import { loadManifest, modelSpec } from '../../../src/store/manifests.ts';
 import { programAs } from '../../support/confinement.ts';
 

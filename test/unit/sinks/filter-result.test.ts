@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Detection } from '../../../src/core/detection.ts';
 import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
-import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
 import type { InFlightFrame } from '../../../src/runtime/stream/in-flight-frame.ts';
 import { filterResult } from '../../../src/sinks/filter-result.ts';
+import { ResultSinks } from '../../../src/sinks/result-sinks.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 import type { FilterConfig } from '../../../src/sinks/sink-settings.ts';
 import { frameOf, person } from './frames.ts';

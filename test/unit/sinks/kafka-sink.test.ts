@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { openSinks } from '../../../src/runtime/results/open-sinks.ts';
+import { openSinks } from '../../../src/sinks/open-sinks.ts';
 import { sinkConfig } from '../../../src/sinks/sink-kinds.ts';
 import { TextSink } from '../../support/text-sink.ts';
 import { eventOf } from './events.ts';

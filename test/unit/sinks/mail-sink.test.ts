@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { openSinks } from '../../../src/runtime/results/open-sinks.ts';
 import { HourlyLimit } from '../../../src/sinks/mail-sink.ts';
+import { openSinks } from '../../../src/sinks/open-sinks.ts';
 import { sinkConfig } from '../../../src/sinks/sink-kinds.ts';
 import { serveMail as serve } from '../../support/mail-server.ts';
 import { TextSink } from '../../support/text-sink.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import { StreamRules } from '../../../../src/control/orders/stream-rules.ts';
-import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
 
 const source = 'rtsp://bob:hunter2@camera.example/1';
 const gate = parseStream({ id: 'gate', source }, {});

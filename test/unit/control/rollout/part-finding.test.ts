@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { PartRule } from '../../../../src/control/rollout/guards/guard.ts';
 import { guardsConfig } from '../../../../src/control/rollout/guards/guards.ts';
 import { type PartFinding, PartJudge, SUSPICION_MS, worstOf } from '../../../../src/control/rollout/part-finding.ts';
-import { addBlock, eValue, NO_EVIDENCE_OF_HARM } from '../../../../src/measure/harm-evidence.ts';
+import { addBlock, eValue, NO_EVIDENCE_OF_HARM } from '../../../../src/statistics/harm-evidence.ts';
 
 const RULE = {
   ...{ kind: 'missing', guard: 'boxes' as const },

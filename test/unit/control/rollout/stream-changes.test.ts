@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import {
   changesBetween,
   changesNothing,
@@ -7,7 +8,7 @@ import {
   skipsDiffer,
   withChanges,
 } from '../../../../src/control/rollout/stream-changes.ts';
-import { parsePipeline, parseStream } from '../../../../src/pipeline/load-pipeline.ts';
+import { parsePipeline } from '../../../../src/pipeline/load-pipeline.ts';
 
 function settings(defaults: object, streams: readonly object[]) {
   const text = JSON.stringify({ name: 'people', description: 'Cameras.', defaults, streams });

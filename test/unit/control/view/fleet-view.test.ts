@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import { type FleetView, MOST_FOLLOWED } from '../../../../src/control/view/fleet-view.ts';
-import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
 import type { EventMessage } from '../../../../src/protocol/feed.ts';
 import type { BusTopic } from '../../../../src/protocol/fleet.ts';
 import type { StreamReport } from '../../../../src/protocol/report.ts';

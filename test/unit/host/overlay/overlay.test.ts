@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import type { StreamConfig } from '../../../../src/config/stream.ts';
 import { overlaid, overlayEntryOf, overlayStreams } from '../../../../src/host/overlay/overlay.ts';
-import { parsePipeline, parseStream } from '../../../../src/pipeline/load-pipeline.ts';
+import { parsePipeline } from '../../../../src/pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../../../../src/pipeline/pipeline.ts';
 import { randomPatch } from '../../../support/random-patches.ts';
 

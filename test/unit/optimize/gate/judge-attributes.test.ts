@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import { compareAttributes } from '../../../../src/evaluate/attribute-agreement.ts';
 import { matchFrames } from '../../../../src/evaluate/frame-matches.ts';
 import type { RecordedResults } from '../../../../src/evaluate/recorded-results.ts';
 import { judge } from '../../../../src/optimize/gate/judge.ts';
-import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
 import { mapDetections, seeVideo } from '../../../support/gate-scenes.ts';
 
 const RULE = { id: 'red', kind: 'appears', labels: ['person'], when: 'attributes.colour == "red"' };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import { type StageConfig, stageConfig } from '../../../../src/config/stages.ts';
 import type { Detection } from '../../../../src/core/detection.ts';
 import type { RecordedFrame } from '../../../../src/evaluate/recorded-results.ts';
 import { cropMsPerFrame, cropsPerFrame } from '../../../../src/optimize/run/crop-costs.ts';
-import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
 
 const STREAM = parseStream({ id: 'cam', source: 'clip.mp4' }, {});
 const SIZE = { width: 1280, height: 720 };

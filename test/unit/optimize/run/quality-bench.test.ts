@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import type { ClipBlock } from '../../../../src/decode/cut-blocks.ts';
 import type { RecordedResults } from '../../../../src/evaluate/recorded-results.ts';
 import type { CollectedResults } from '../../../../src/optimize/gate/collect-results.ts';
@@ -6,7 +7,7 @@ import { isSkipLever, LEVER_IDS, LEVERS } from '../../../../src/optimize/levers/
 import type { Configuration } from '../../../../src/optimize/result.ts';
 import { labelsIn, splitEvidence } from '../../../../src/optimize/run/evidence.ts';
 import { type Collectors, QualityBench, type QualityOptions } from '../../../../src/optimize/run/quality-bench.ts';
-import { parsePipeline, parseStream } from '../../../../src/pipeline/load-pipeline.ts';
+import { parsePipeline } from '../../../../src/pipeline/load-pipeline.ts';
 import {
   asleepFrom,
   labelledScene,

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import { DROP_REASONS, type DropReason, type FrameChange, type PublishedFrame } from '../../../../src/core/frame.ts';
 import type { MonoMs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
-import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
 import { FrameLedger } from '../../../../src/runtime/stream/frame-ledger.ts';
 import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
 import { prepareSettings } from '../../../../src/runtime/stream/prepared-settings.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import type { ModelSpec } from '../../../../src/core/model.ts';
 import type { MonoMs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
-import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
 import type { FromLane, LaneStream } from '../../../../src/protocol/threads.ts';
 import type { LaneClient, LaneListener } from '../../../../src/runtime/lane/lane-client.ts';
 import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import { reportScoreOf, StreamAnalytics } from '../../../../src/runtime/stream/stream-analytics.ts';
 import type { BulkWork } from '../../../../src/runtime/stream/stream-port.ts';
 import { personAt } from '../../track/scenes.ts';

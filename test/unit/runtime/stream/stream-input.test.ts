@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import { requireReadable, resolveStreamInput } from '../../../../src/runtime/stream/stream-input.ts';
 import { temporaryFolder } from '../../../support/cli.ts';
 import { programAs } from '../../../support/confinement.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseStream } from '../../../../src/pipeline/load-pipeline.ts';
+import { parseStream } from '../../../../src/config/parse-stream.ts';
 import { resolveStreamInput } from '../../../../src/runtime/stream/stream-input.ts';
 import { testFfmpeg } from '../../../support/made-videos.ts';
 

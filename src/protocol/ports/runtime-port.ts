@@ -1,11 +1,11 @@
-import type { StreamConfig } from '../config/stream.ts';
-import type { PreviewPicture, PublishedFrame } from '../core/frame.ts';
-import type { AlertDelivery } from '../protocol/alert-delivery.ts';
-import type { EventMessage } from '../protocol/feed.ts';
-import type { StreamReport } from '../protocol/report.ts';
-import type { PipelineReport, StreamsReply } from '../protocol/rest.ts';
-import type { SourceTest } from '../protocol/source-test.ts';
-import type { RuleTrialReply } from '../protocol/tried-rules.ts';
+import type { StreamConfig } from '../../config/stream.ts';
+import type { PreviewPicture, PublishedFrame } from '../../core/frame.ts';
+import type { AlertDelivery } from '../alert-delivery.ts';
+import type { EventMessage } from '../feed.ts';
+import type { StreamReport } from '../report.ts';
+import type { PipelineReport, StreamsReply } from '../rest.ts';
+import type { SourceTest } from '../source-test.ts';
+import type { RuleTrialReply } from '../tried-rules.ts';
 
 export interface Readiness {
   /** Whether the pipeline can work; false while the engine loads or is down. */

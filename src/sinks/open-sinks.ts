@@ -1,10 +1,9 @@
-import { SightlineError } from '../../errors/sightline-error.ts';
-import type { PipelineConfig } from '../../pipeline/pipeline.ts';
-import { OutputLock } from '../../sinks/output-lock.ts';
-import { ReceiverThread } from '../../sinks/receiver-thread.ts';
-import type { SinkContext } from '../../sinks/sink-kind.ts';
-import { kindOf, sinkId } from '../../sinks/sink-kinds.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { OutputLock } from './output-lock.ts';
+import { ReceiverThread } from './receiver-thread.ts';
 import { ResultSinks, type SinkBinding } from './result-sinks.ts';
+import type { SinkContext } from './sink-kind.ts';
+import { kindOf, type SinkConfig, sinkId } from './sink-kinds.ts';
 
 export interface SinksContext extends Omit<SinkContext, 'id' | 'onRecovery' | 'connect'> {
   readonly onRecovery: (sinkId: string, lostResults: number) => void;
@@ -17,7 +16,7 @@ export interface SinksContext extends Omit<SinkContext, 'id' | 'onRecovery' | 'c
  *
  * @throws SINK_BUSY if another pipeline writes one of the files, CONFIG_INVALID if a sink cannot work here.
  */
-export async function openSinks(configs: PipelineConfig['sinks'], context: SinksContext): Promise<ResultSinks> {
+export async function openSinks(configs: readonly SinkConfig[], context: SinksContext): Promise<ResultSinks> {
   configs.forEach((config, i) => {
     const problem = kindOf(config).problem?.(config) ?? null;
     if (problem !== null) throw new SightlineError('CONFIG_INVALID', `sinks.${i}.${problem}`);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { ResultSinks } from '../../../../src/runtime/results/result-sinks.ts';
-import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
-import { ResultQueue } from '../../../../src/sinks/result-queue.ts';
-import { frameOf } from '../../sinks/frames.ts';
+import type { InFlightFrame } from '../../../src/runtime/stream/in-flight-frame.ts';
+import { ResultQueue } from '../../../src/sinks/result-queue.ts';
+import { ResultSinks } from '../../../src/sinks/result-sinks.ts';
+import { frameOf } from './frames.ts';
 
 const NO_SLOT = {} as InFlightFrame;
 

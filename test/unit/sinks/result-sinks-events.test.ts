@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { RuleEvent } from '../../../src/protocol/rule-event.ts';
-import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
+import { ResultSinks } from '../../../src/sinks/result-sinks.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 import { ruleEvent } from '../../support/rule-events.ts';
 

@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { extname } from 'node:path';
-import type { StreamConfig } from '../../config/stream.ts';
-import { workerEntry } from '../../core/worker-entry.ts';
-import { encodeArguments, indexArguments, type VideoContainer } from '../../decode/encode-command.ts';
-import { findVideoEncoder } from '../../decode/video-encoders.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
-import { PICTURE_FIT } from '../../geometry/placement.ts';
-import type { Ffmpeg } from '../../process/confinement.ts';
-import type { OverlayCounts, VideoFilePlan } from '../../protocol/annotate.ts';
-import { partialPathOf, resolveOutput } from '../../sinks/output-names.ts';
-import { recoverVideo } from '../../sinks/recover-video.ts';
-import type { SinkFailureListener } from '../../sinks/sink.ts';
-import { VideoSink } from '../../sinks/video-sink.ts';
+import type { StreamConfig } from '../config/stream.ts';
+import { workerEntry } from '../core/worker-entry.ts';
+import { encodeArguments, indexArguments, type VideoContainer } from '../decode/encode-command.ts';
+import { findVideoEncoder } from '../decode/video-encoders.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { PICTURE_FIT } from '../geometry/placement.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
+import type { OverlayCounts, VideoFilePlan } from '../protocol/annotate.ts';
+import { partialPathOf, resolveOutput } from './output-names.ts';
+import { recoverVideo } from './recover-video.ts';
+import type { SinkFailureListener } from './sink.ts';
+import { VideoSink } from './video-sink.ts';
 
 /** Containers by file extension. */
 const CONTAINERS: Readonly<Record<string, VideoContainer>> = {

@@ -7,7 +7,7 @@ import {
   pairedDifference,
   ratioOfBlocks,
   upperBound,
-} from '../../../src/measure/sequential.ts';
+} from '../../../src/statistics/sequential.ts';
 import { gaussian } from '../../support/seeded-random.ts';
 
 const ALPHA = 0.05;

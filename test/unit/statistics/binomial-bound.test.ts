@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { framesNeeded, isBeyond, shareInterval } from '../../../src/measure/binomial-bound.ts';
+import { framesNeeded, isBeyond, shareInterval } from '../../../src/statistics/binomial-bound.ts';
 
 describe('frames that a percentile needs', () => {
   it.each([

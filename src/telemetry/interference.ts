@@ -1,4 +1,4 @@
-import type { MachineUse } from './trial-result.ts';
+import type { MachineUse } from './machine-counters.ts';
 
 /** How much of the CPU others may take in a window before it is discarded. */
 export interface InterferenceLimits {

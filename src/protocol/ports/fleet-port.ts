@@ -1,7 +1,7 @@
-import type { JobReport } from '../protocol/fleet.ts';
-import type { FleetHost, FleetReport } from '../protocol/fleet-report.ts';
-import type { StreamReport } from '../protocol/report.ts';
-import type { JobView } from '../protocol/rest.ts';
+import type { JobReport } from '../fleet.ts';
+import type { FleetHost, FleetReport } from '../fleet-report.ts';
+import type { StreamReport } from '../report.ts';
+import type { JobView } from '../rest.ts';
 
 /** Counters of a fleet's gateway that are not part of the report, for the metrics. */
 export interface FleetFigures {

@@ -2,8 +2,13 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_LIMITS, interference, isDisturbed } from '../../../src/measure/interference.ts';
-import { machineUse, meanMachineUse, parseNetDev, readMachineCounters } from '../../../src/measure/machine-counters.ts';
+import { DEFAULT_LIMITS, interference, isDisturbed } from '../../../src/telemetry/interference.ts';
+import {
+  machineUse,
+  meanMachineUse,
+  parseNetDev,
+  readMachineCounters,
+} from '../../../src/telemetry/machine-counters.ts';
 import { QUIET } from '../../support/trial-figures.ts';
 
 /** Files of a machine with two cores; numbers are ticks of 10 ms. */

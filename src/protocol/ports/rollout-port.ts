@@ -1,6 +1,6 @@
-import type { EventMessage } from '../protocol/feed.ts';
-import type { RolloutVerb, SeenStep } from '../protocol/rest.ts';
-import type { Decision, RolloutReport, ShadowObservation, VersionReport } from '../protocol/rollout-records.ts';
+import type { EventMessage } from '../feed.ts';
+import type { RolloutVerb, SeenStep } from '../rest.ts';
+import type { Decision, RolloutReport, ShadowObservation, VersionReport } from '../rollout-records.ts';
 
 /** Who acts, for the audit log. */
 export interface RolloutAction {

@@ -1,13 +1,14 @@
-import type { PublishedFrame } from '../../core/frame.ts';
-import type { SightlineError } from '../../errors/sightline-error.ts';
-import type { SinkReport, StreamReport } from '../../protocol/report.ts';
-import type { RuleEvent } from '../../protocol/rule-event.ts';
-import { filterResult } from '../../sinks/filter-result.ts';
-import type { OutputLock } from '../../sinks/output-lock.ts';
-import type { ReceiverThread } from '../../sinks/receiver-thread.ts';
-import { type Handover, handOver, type PictureSink, type Sink } from '../../sinks/sink.ts';
-import type { FilterConfig } from '../../sinks/sink-settings.ts';
-import type { InFlightFrame } from '../stream/in-flight-frame.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import type { SightlineError } from '../errors/sightline-error.ts';
+import type { SinkReport, StreamReport } from '../protocol/report.ts';
+import type { RuleEvent } from '../protocol/rule-event.ts';
+import type { ResultOutlet } from '../runtime/results/result-outlet.ts';
+import type { InFlightFrame } from '../runtime/stream/in-flight-frame.ts';
+import { filterResult } from './filter-result.ts';
+import type { OutputLock } from './output-lock.ts';
+import type { ReceiverThread } from './receiver-thread.ts';
+import { type Handover, handOver, type PictureSink, type Sink } from './sink.ts';
+import type { FilterConfig } from './sink-settings.ts';
 
 export interface SinkBinding {
   readonly sink: Sink;
@@ -18,7 +19,7 @@ export interface SinkBinding {
 }
 
 /** Passes results to the sinks that subscribe to their stream, and holds files back while a sink is slow. */
-export class ResultSinks {
+export class ResultSinks implements ResultOutlet {
   #bindings: readonly SinkBinding[];
   /** By stream id. */
   readonly #pictureSinks = new Map<string, PictureSink>();

@@ -6,7 +6,7 @@ import {
   type HarmEvidence,
   NO_EVIDENCE_OF_HARM,
   shareOfLevel,
-} from '../../../src/measure/harm-evidence.ts';
+} from '../../../src/statistics/harm-evidence.ts';
 
 /** Adds figures until the evidence is certain at a level. @returns the number of figures; null if it never is. */
 function blocksUntil(alpha: number, most: number, limit: number, figure: (block: number) => number): number | null {

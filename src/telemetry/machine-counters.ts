@@ -1,5 +1,4 @@
-import { cpuPowerW, type EnergyCounters, type ReadFile, readEnergy, readOrNull } from '../telemetry/energy-counters.ts';
-import type { MachineUse } from './trial-result.ts';
+import { cpuPowerW, type EnergyCounters, type ReadFile, readEnergy, readOrNull } from './energy-counters.ts';
 
 /** Kernel ticks a second; 100 on every Linux that Node runs on. */
 const TICK_MS = 10;
@@ -13,6 +12,23 @@ export interface MachineCounters {
   readonly memoryAvailableBytes: number | null;
   /** RAPL domains that may be read: usually by root only. Null if there is none. */
   readonly energy: EnergyCounters | null;
+}
+
+/** Use of the machine in a span of time. Null where the system does not report it. */
+export interface MachineUse {
+  /** Share of the CPU that Sightline used with all its threads and children, 0 to 1. */
+  readonly ownRatio: number | null;
+  /** Share that other processes used. */
+  readonly otherRatio: number | null;
+  /** Share that the hypervisor gave to other virtual machines. */
+  readonly stealRatio: number | null;
+  /** Share of the time in which a CPU limit (cgroup) held the processes back. */
+  readonly throttledRatio: number | null;
+  readonly networkInBytesPerS: number | null;
+  readonly networkOutBytesPerS: number | null;
+  readonly memoryAvailableBytes: number | null;
+  /** Mean power of the CPU packages and their memory (RAPL), other processes included. */
+  readonly cpuPowerW: number | null;
 }
 
 /** CPU time of all cores together, in milliseconds. */
