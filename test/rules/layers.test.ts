@@ -111,6 +111,33 @@ describe('layers', () => {
   });
 });
 
+/** Rooms that change together, each of which uses only those above it in this table. */
+const BUILDINGS: Readonly<Record<string, readonly string[]>> = {
+  base: ['core', 'errors', 'geometry', 'flow', 'disk', 'process', 'statistics'],
+  settings: ['config'],
+  wire: ['protocol', 'client'],
+  network: ['store', 'compile', 'evaluate'],
+  frame: ['source', 'decode', 'preprocess', 'batch', 'infer', 'postprocess', 'track', 'runtime', 'telemetry'],
+  after: ['events', 'history', 'recording', 'sinks'],
+  fleet: ['control'],
+  serve: ['pipeline', 'host', 'gateway'],
+  lab: ['measure', 'optimize', 'loadtest'],
+  cli: ['cli'],
+};
+
+describe('buildings', () => {
+  const place = (path: string): number =>
+    Object.values(BUILDINGS).findIndex((rooms) => path.startsWith('src/') && rooms.includes(folderOf(path)));
+
+  it('hold every folder of src once', () => {
+    expect(Object.values(BUILDINGS).flat().sort()).toEqual(Object.keys(LAYERS).sort());
+  });
+
+  it('use only those before them', () => {
+    expect(violations((from, to) => place(from) >= 0 && place(to) > place(from))).toEqual([]);
+  });
+});
+
 describe('the client', () => {
   /** What a browser loads: type imports are gone then. */
   function loadedFrom(path: string, into = new Map<string, SourceFile>()): Map<string, SourceFile> {

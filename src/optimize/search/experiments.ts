@@ -203,9 +203,22 @@ export class Experiments {
     const { before, after, measurements } = done;
     this.costs.learn(from, before);
     this.costs.learn(to, after);
-    const found = { log: Math.log(ratioOf(done)), variance: this.#noise.variance };
+    const found = { log: Math.log(ratioOf(done)), variance: this.#noise.varianceOf(done) };
     this.#learn(from, to, { ...found, last: after, measurements });
     return { ...this.#learnGain(from, to, found), beside: [before.fps, after.fps], measurements };
+  }
+
+  /** Runs a configuration in turn with the baseline, whatever the time. @returns null if it failed */
+  async beside(baseline: Configuration, configuration: Configuration): Promise<Comparison | null> {
+    const done = await this.#run('pair', () => this.#options.evaluator.pair(baseline, configuration), true);
+    if (done instanceof SightlineError) return this.#fail(configuration, done, false);
+    this.#noise.add(done);
+    const ratio = ratioOf(done);
+    return {
+      ratio,
+      interval: this.#noise.interval(ratio, this.#noise.varianceOf(done)),
+      measurements: done.measurements,
+    };
   }
 
   /**
@@ -327,6 +340,8 @@ function together(a: Estimate, b: Estimate): Estimate {
 
 /** Counts as this many observed pairs of the noise that is expected. */
 const PRIOR_PAIRS = 4;
+/** Halves that differ by so many standard deviations were disturbed. */
+const OUTLIER = 3;
 /** A pair is looked at up to twice, so each look has half of the 5 % that a 95 % interval leaves. */
 const LEVEL = 1 - 0.025 / 2;
 
@@ -344,9 +359,16 @@ export class PairNoise {
     this.#squares = PRIOR_PAIRS * 2 * noiseRatio ** 2;
   }
 
-  add({ ratios: [first, second] }: Pair): void {
-    this.#squares += Math.log(first / second) ** 2 / 2;
+  /** Takes in a pair. One that was disturbed tells of the disturbance, and counts as noise only up to `OUTLIER`. */
+  add(pair: Pick<Pair, 'ratios'>): void {
+    this.#squares += Math.min(squareOf(pair), OUTLIER ** 2 * (this.#squares / this.#pairs));
     this.#pairs += 1;
+  }
+
+  /** Variance of the logarithm of the ratio of this pair: its own where its halves disagree far more than those of others. */
+  varianceOf(pair: Pick<Pair, 'ratios'>): number {
+    const isDisturbed = squareOf(pair) > OUTLIER ** 2 * (this.#squares / this.#pairs);
+    return isDisturbed ? squareOf(pair) / 2 : this.variance;
   }
 
   /** Variance of the logarithm of a pair's ratio, the mean of its halves. */
@@ -359,6 +381,11 @@ export class PairNoise {
     const reach = studentQuantile(LEVEL, this.#pairs) * Math.sqrt(variance);
     return [ratio * Math.exp(-reach), ratio * Math.exp(reach)];
   }
+}
+
+/** Of the logarithm of the ratio of a run, by the halves of a pair. */
+function squareOf({ ratios: [first, second] }: Pick<Pair, 'ratios'>): number {
+  return Math.log(first / second) ** 2 / 2;
 }
 
 /** The ratio of a pair: the geometric mean of its halves. */

@@ -84,6 +84,8 @@ const MOST_LOOKED_AT = 5;
 /** What people are asked to look at is faster than what is proven by this ratio at least. */
 const WORTH_A_QUESTION = 1.05;
 const NOISE_RATIO = 0.05;
+/** A gain of which the interval spans this ratio is not known. */
+const WIDE_OPEN = 1.6;
 /** Skipping is a risk: a configuration that skips must be faster by this ratio. */
 const LEAST_SKIP_GAIN = 1.02;
 /** A pair that shows at least this gain, but not clearly, is measured once more. */
@@ -476,10 +478,16 @@ class Search {
     return null;
   }
 
-  /** The gain over the baseline: compared once more if there is time, else by all pairs that were measured in turn on the way. */
+  /**
+   * The gain over the baseline: compared once more if there is time, else by all pairs that were measured in turn on the way. If those leave it
+   * wide open, as on a busy machine, by one pair of its own.
+   */
   async #proofOf(configuration: Configuration): Promise<Comparison | null> {
-    if (!this.#lab.fits(['compare'])) return this.#lab.gainOverBaseline(configuration);
-    return (await this.#lab.compare(this.#options.baseline, configuration))?.alone ?? null;
+    const { baseline } = this.#options;
+    if (this.#lab.fits(['compare'])) return (await this.#lab.compare(baseline, configuration))?.alone ?? null;
+    const known = this.#lab.gainOverBaseline(configuration);
+    const isOpen = known === null || known.interval[1] > WIDE_OPEN * known.interval[0];
+    return isOpen ? this.#lab.beside(baseline, configuration) : known;
   }
 
   /** What is certainly faster than the result if people accept its differences. */

@@ -39,4 +39,19 @@ describe('the interval of a pair', () => {
     }
     expect(noisy.variance).toBeGreaterThan(10 * quiet.variance);
   });
+
+  it('of a pair that was disturbed is its own, and spoils those of others little', () => {
+    const book = new PairNoise(0.05);
+    for (let i = 0; i < 10; i++) book.add(pair(1.1, 0.03));
+    const before = book.variance;
+    // One of its four runs was at a fifth of its rate.
+    const disturbed = { ratios: [1.05, 4.3] as const };
+    book.add(disturbed);
+    const [low, high] = book.interval(ratioOf(disturbed), book.varianceOf(disturbed));
+    expect(low).toBeLessThan(1);
+    expect(high).toBeGreaterThan(4);
+    expect(book.variance).toBeLessThan(2 * before);
+    const next = pair(1.1, 0.03);
+    expect(book.varianceOf(next)).toBe(book.variance);
+  });
 });
