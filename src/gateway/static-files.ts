@@ -84,7 +84,8 @@ export async function addStaticFiles(app: FastifyInstance, folders: StaticFolder
   for (const file of LIT_FILES)
     app.get(`/vendor/lit/${file}`, (_request, reply) => reply.sendFile(file, folders.litDir));
   for (const name of CLIENT_FOLDERS) {
-    const globIgnore = ['**/*.d.ts', 'msgpack.js'];
+    // Contracts within a process are types only.
+    const globIgnore = ['**/*.d.ts', 'msgpack.js', 'ports/**'];
     await app.register(fastifyStatic, {
       ...more,
       root: join(folders.libDir, name),
