@@ -95,12 +95,6 @@ export function duration(seconds: number): string {
   return `${seconds < 10 ? amount(seconds) : s}${SPACE}s`;
 }
 
-export function money(value: number, currency: string): string {
-  const decimals = Math.abs(value) < 100 ? 2 : 0;
-  const text = value.toLocaleString('en-US', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-  return `${text}${SPACE}${currency}`;
-}
-
 /** `1 camera`, `12 cameras`. */
 export function counted(count: number, noun: string): string {
   return `${whole(count)}${SPACE}${noun}${count === 1 ? '' : 's'}`;

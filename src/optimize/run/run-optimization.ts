@@ -145,6 +145,7 @@ const OPEN_SECONDS = 7;
 const CAPACITY_SECONDS = 90;
 const LEAST_BUDGET_FOR_CAPACITY = 480;
 const LEAST_BUDGET_FOR_INT8 = 900;
+
 /** What both the search and its plan start from. */
 interface Start {
   readonly subject: Subject;

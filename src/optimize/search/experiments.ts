@@ -194,10 +194,11 @@ export class Experiments {
   /**
    * Runs a configuration and one that was measured before in turn.
    *
+   * @param isRequired - whatever the time.
    * @returns what all runs of both in turn say of the gain; null if one failed. @throws BudgetSpent
    */
-  async pair(from: Configuration, to: Configuration): Promise<Gain | null> {
-    const done = await this.#run('pair', () => this.#options.evaluator.pair(from, to));
+  async pair(from: Configuration, to: Configuration, isRequired = false): Promise<Gain | null> {
+    const done = await this.#run('pair', () => this.#options.evaluator.pair(from, to), isRequired);
     if (done instanceof SightlineError) return this.#fail(to, done, false);
     this.#noise.add(done);
     const { before, after, measurements } = done;
@@ -206,19 +207,6 @@ export class Experiments {
     const found = { log: Math.log(ratioOf(done)), variance: this.#noise.varianceOf(done) };
     this.#learn(from, to, { ...found, last: after, measurements });
     return { ...this.#learnGain(from, to, found), beside: [before.fps, after.fps], measurements };
-  }
-
-  /** Runs a configuration in turn with the baseline, whatever the time. @returns null if it failed */
-  async beside(baseline: Configuration, configuration: Configuration): Promise<Comparison | null> {
-    const done = await this.#run('pair', () => this.#options.evaluator.pair(baseline, configuration), true);
-    if (done instanceof SightlineError) return this.#fail(configuration, done, false);
-    this.#noise.add(done);
-    const ratio = ratioOf(done);
-    return {
-      ratio,
-      interval: this.#noise.interval(ratio, this.#noise.varianceOf(done)),
-      measurements: done.measurements,
-    };
   }
 
   /**

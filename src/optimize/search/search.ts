@@ -487,7 +487,7 @@ class Search {
     if (this.#lab.fits(['compare'])) return (await this.#lab.compare(baseline, configuration))?.alone ?? null;
     const known = this.#lab.gainOverBaseline(configuration);
     const isOpen = known === null || known.interval[1] > WIDE_OPEN * known.interval[0];
-    return isOpen ? this.#lab.beside(baseline, configuration) : known;
+    return isOpen ? this.#lab.pair(baseline, configuration, true) : known;
   }
 
   /** What is certainly faster than the result if people accept its differences. */

@@ -71,10 +71,9 @@ export class CameraSight {
 
   /** @param lateMs - how much later its pictures come than they did at best; null: they are not late. */
   onLate(lateMs: number | null): void {
-    const wasLate = this.#lateMs !== null;
     const before = this.#lateMs;
     this.#lateMs = lateMs;
-    if (wasLate === (lateMs !== null)) return;
+    if ((before === null) === (lateMs === null)) return;
     const message =
       lateMs === null
         ? `the pictures of ${this.#id} are not late any more`

@@ -5,7 +5,6 @@ import {
   duration,
   factor,
   median,
-  money,
   ms,
   percent,
   score,
@@ -53,13 +52,8 @@ describe('figures', () => {
     ]);
   });
 
-  it('writes times, ratios, prices and counts with their units', () => {
-    expect([ms(23.41), factor(1.754), money(9.6, 'EUR'), money(1008, 'EUR')].map(plain)).toEqual([
-      '23.4 ms',
-      '×1.75',
-      '9.60 EUR',
-      '1,008 EUR',
-    ]);
+  it('writes times, ratios and counts with their units', () => {
+    expect([ms(23.41), factor(1.754)].map(plain)).toEqual(['23.4 ms', '×1.75']);
     expect([counted(1, 'camera'), counted(1200, 'camera')].map(plain)).toEqual(['1 camera', '1,200 cameras']);
     expect([4.1, 45, 60, 1112, 7260].map((seconds) => plain(duration(seconds)))).toEqual([
       '4.10 s',
