@@ -16,7 +16,6 @@ import { writeFiles } from '../../measure/report/write-files.ts';
 import { parseTargets, type Target } from '../../measure/targets.ts';
 import { OpenTrial } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
-import { needsTracks } from '../../runtime/stream/stream-analytics.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { classAllowance } from '../gate/loss-verdict.ts';
@@ -46,7 +45,7 @@ import { PictureSample } from './picture-sample.ts';
 import { COMPARE_SECONDS, type Log, type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
 import { type Judgement, QualityBench } from './quality-bench.ts';
 import { finalJudgementOf, reportOf } from './report-of.ts';
-import { isPipelineFile, openSubject, type Subject } from './subject.ts';
+import { followsObjects, openSubject, type Subject } from './subject.ts';
 import { earlyWarning, type Validity, validityOf } from './validity.ts';
 
 export interface OptimizeRequest {
@@ -223,8 +222,7 @@ async function searchAndReport(
     stream,
     maxLoss,
     acceptsCounts,
-    // Of a bare recording nobody has said what it is for.
-    followsObjects: !isPipelineFile(request.subject) || subject.pipeline.streams.some(needsTracks),
+    followsObjects: followsObjects(subject),
     seed,
     mostFinalists: MOST_FINALISTS,
     asksPeople: request.asksPeople,

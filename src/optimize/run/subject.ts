@@ -11,6 +11,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { parsePipeline, readPipelineText } from '../../pipeline/load-pipeline.ts';
 import { withOneDetector } from '../../pipeline/one-detector.ts';
 import type { PipelineConfig } from '../../pipeline/pipeline.ts';
+import { needsTracks } from '../../runtime/stream/stream-analytics.ts';
 import { parseSource, sourcePath, sourceScheme } from '../../source/parse-source.ts';
 import { demoClip } from '../../store/package-root.ts';
 
@@ -92,6 +93,11 @@ export async function openSubject(
     await close();
     throw error;
   }
+}
+
+/** Whether somebody uses the ids of objects. Second stages do, and of a bare recording nobody has said what it is for. */
+export function followsObjects({ name, pipeline: { streams, stages } }: Pick<Subject, 'name' | 'pipeline'>): boolean {
+  return !isPipelineFile(name) || stages.length > 0 || streams.some(needsTracks);
 }
 
 /** Whether the name of a subject is that of a pipeline; else it is a video. */
