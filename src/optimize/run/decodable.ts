@@ -11,13 +11,16 @@ import type { Subject } from './subject.ts';
 export interface Decodable {
   readonly decodes: LeverOptions['decodes'];
   readonly decodedRatio: MachineShape['decodedRatio'];
+  /** Frames per second that a camera with this recording would offer, after `every` and `maxFps`; null if its packets have no times. */
+  readonly offeredFps: number | null;
   /** Why no fewer frames are tried; null if they are. */
   readonly whyNotFewer: string | null;
 }
 
 /** Packets of a recording. */
 interface Packets {
-  readonly fps: number;
+  /** Null without times. */
+  readonly fps: number | null;
   readonly keyRatio: number;
   readonly isReordered: boolean;
 }
@@ -35,7 +38,9 @@ export async function decodableOf(
 ): Promise<Decodable> {
   const packets = await packetsOf(ffmpeg, `file:${sourcePath(clip)}`, signal);
   const { every, maxFps = Number.POSITIVE_INFINITY } = pipeline.streams[0]!;
-  const published = (share: number): number => Math.min(maxFps, (packets.fps * share) / every);
+  // Without times nothing limits the rate but the share.
+  const recordedFps = packets.fps ?? 1;
+  const published = (share: number): number => Math.min(maxFps, (recordedFps * share) / every);
   const shares = { all: 1, reference: packets.isReordered ? REFERENCE_RATIO : 1, key: packets.keyRatio };
   const ratio = (decode: StreamConfig['decode']): number => published(shares[decode]) / published(shares[own]);
   const fpsTarget = targets.find(({ metric }) => metric === 'fps' || metric === 'total')?.text;
@@ -55,6 +60,7 @@ export async function decodableOf(
   return {
     decodes: DECODED_FRAMES.slice(from, Math.max(from, to) + 1),
     decodedRatio: { all: ratio('all'), reference: ratio('reference'), key: ratio('key') },
+    offeredFps: packets.fps === null ? null : published(shares[own]),
     whyNotFewer,
   };
 }
@@ -73,7 +79,6 @@ async function packetsOf(ffmpeg: FfmpegBinary, url: string, signal: AbortSignal)
     },
   });
   const seconds = (counts.lastUs - counts.firstUs) / 1e6;
-  // Without times nothing limits the rate but the share.
-  const fps = seconds > 0 && Number.isFinite(seconds) ? (counts.all - 1) / seconds : 1;
+  const fps = seconds > 0 && Number.isFinite(seconds) ? (counts.all - 1) / seconds : null;
   return { fps, keyRatio: counts.all === 0 ? 1 : counts.key / counts.all, isReordered };
 }

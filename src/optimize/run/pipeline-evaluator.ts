@@ -14,7 +14,7 @@ import {
   type MeasurementRecord,
 } from '../../measure/measurement-log.ts';
 import { type Scenario, scenarioName } from '../../measure/scenario.ts';
-import { judgeTargets, type Target } from '../../measure/targets.ts';
+import type { Target } from '../../measure/targets.ts';
 import { OpenTrial, type TrialOptions, type TrialSetup } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { candidates } from '../../runtime/model/choose-engine.ts';
@@ -25,6 +25,7 @@ import { partKey } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../search/evaluator.ts';
 import { measureCrop } from './crop-costs.ts';
+import { judgeRecorded } from './judge-recorded.ts';
 import type { PictureSample } from './picture-sample.ts';
 import type { Judgement, QualityBench, QualityOptions } from './quality-bench.ts';
 
@@ -37,7 +38,7 @@ export interface EvaluatorOptions
   readonly log: Log;
   readonly targets: readonly Target[];
   /** Frames per second of the recording that all streams read: as cameras they cannot be asked for more. Null if they read several. */
-  readonly recordedFps: number | null;
+  readonly offeredFps: number | null;
   readonly quality: QualityBench;
   readonly pictures: PictureSample;
   /** Measured time of a long run. */
@@ -240,12 +241,7 @@ export class PipelineEvaluator implements Evaluator {
 
   /** What a paced run says about the targets. */
   verdicts(result: TrialResult): TargetVerdict[] {
-    const { targets, recordedFps } = this.#options;
-    const perStream = result.perStream.map((stream) => ({
-      ...stream,
-      ...(recordedFps === null ? {} : { offeredFps: recordedFps }),
-    }));
-    return judgeTargets(targets, { ...result, perStream });
+    return judgeRecorded(this.#options.targets, result, this.#options.offeredFps);
   }
 
   async #setup(configuration: Configuration): Promise<TrialSetup> {

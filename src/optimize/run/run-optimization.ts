@@ -237,13 +237,13 @@ async function searchAndReport(
   const hasLongRuns = request.budgetSeconds >= LEAST_BUDGET_FOR_LONG_RUNS;
   const isBrief = request.budgetSeconds < LEAST_BUDGET_FOR_FULL_COMPARISONS;
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
-  const recordedFps = recordedFpsOf(subject);
+  const offeredFps = subject.recordings.length === 1 ? start.decodable.offeredFps : null;
   const free = request.waitsUntilFree ? new FreeMachine({ signal, note }) : null;
   const elapsed = (): number => (performance.now() - startedMs) / 1000 - (free?.waitedSeconds ?? 0);
   const evaluator = new PipelineEvaluator({
     ...common,
     targets,
-    recordedFps,
+    offeredFps,
     quality,
     pictures,
     longSeconds,
@@ -356,16 +356,6 @@ async function searchAndReport(
   } finally {
     await pictures.close();
   }
-}
-
-/** Frames per second of the recording that all streams read; null if they read several. */
-function recordedFpsOf({ recordings, blocks }: Subject): number | null {
-  const [frames, us] = [sumOf(blocks, (block) => block.frames), sumOf(blocks, (block) => block.durationUs)];
-  return recordings.length === 1 && us > 0 ? (frames * 1e6) / us : null;
-}
-
-function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
-  return items.reduce((sum, item) => sum + value(item), 0);
 }
 
 /** The answers for a recording; says how many are for others. */
