@@ -12,6 +12,13 @@ export interface InterferenceLimits {
 
 export const DEFAULT_LIMITS: InterferenceLimits = { otherRatio: 0.1, stealRatio: 0.02, throttledRatio: 0.01 };
 
+/** Nothing is discarded, whatever others take. */
+export const NO_LIMITS: InterferenceLimits = {
+  otherRatio: Number.POSITIVE_INFINITY,
+  stealRatio: Number.POSITIVE_INFINITY,
+  throttledRatio: Number.POSITIVE_INFINITY,
+};
+
 /**
  * Returns whether others take so much more of the CPU than they usually do that figures of this time tell about them: more than a tenth of
  * what they usually leave. Unknown: no.

@@ -209,6 +209,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
     seconds: 1112,
     seed: 42,
     machine: MACHINE,
+    byCpuTime: false,
     baseline: {
       configuration: BASELINE,
       measurement: baseline,

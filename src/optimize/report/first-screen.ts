@@ -131,7 +131,9 @@ export function firstScreenOf(findings: Findings): FirstScreen {
 /** The verdict in one line. */
 function headline({ outcome, input, quality, mayDetectOthers, verdict }: Findings): string {
   const { speedup } = input;
-  const faster = speedup === null ? '' : `${amount(speedup.ratio)} times as fast`;
+  const times = (ratio: number): string =>
+    `${amount(ratio)} times as ${input.byCpuTime ? 'many frames for the same CPU time' : 'fast'}`;
+  const faster = speedup === null ? '' : times(speedup.ratio);
   switch (outcome) {
     case 'invalid':
       return 'Measurement invalid';
@@ -140,7 +142,7 @@ function headline({ outcome, input, quality, mayDetectOthers, verdict }: Finding
     case 'unproven':
       if (input.faster !== null) {
         const { speedup: gain, differences } = input.faster;
-        return `${amount(gain.ratio)} times as fast; look at ${counted(differences.length, 'difference')} first`;
+        return `${times(gain.ratio)}; look at ${counted(differences.length, 'difference')} first`;
       }
       if (outcome === 'untried') return 'Nothing was tried';
       if (outcome === 'unproven' && speedup !== null && speedup.interval[0] > 1) return 'No gain worth a change';
@@ -151,7 +153,8 @@ function headline({ outcome, input, quality, mayDetectOthers, verdict }: Finding
       return `${faster}, but your counts change`;
     case 'faster':
       if (mayDetectOthers && quality === null) return `${faster}, with the counts that you accepted`;
-      return mayDetectOthers && quality !== null && quality.loss > 0
+      // An interval that reaches zero proves no loss.
+      return mayDetectOthers && quality !== null && quality.interval[0] > 0
         ? `${faster}, for a loss within the allowed ${score(quality.allowed)}`
         : `${faster} at no proven loss`;
   }

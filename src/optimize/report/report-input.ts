@@ -167,6 +167,8 @@ export interface ReportInput extends Pick<SearchResult, 'steps' | 'ended' | 'fin
   readonly seed: number;
   readonly machine: ReportMachine;
   readonly validity: ReportValidity;
+  /** Whether rates are by CPU time, as other programs used the machine. */
+  readonly byCpuTime: boolean;
   readonly baseline: ReportSide;
   readonly best: ReportSide;
   /** null if the best is the baseline, or if there was no time to compare them in turn. */

@@ -18,6 +18,8 @@ export interface RunGround {
   readonly machine: MachineFacts;
   readonly targets: readonly Target[];
   readonly seed: number;
+  /** Whether rates are by CPU time. */
+  readonly byCpuTime: boolean;
 }
 
 /**
@@ -37,11 +39,12 @@ export async function dependenciesOf(ground: RunGround): Promise<(kind: Measurem
     versions: configHash(versions),
   };
   const judged = { labels: configHash([await hashOfLabels(labels), await hashOfLabels(holdOut)]), seed: String(seed) };
+  const rate: Dependencies = ground.byCpuTime ? { rate: 'CPU time' } : {};
   const targets = ground.targets.map(({ text }) => text).join(',');
   return (kind) => {
     if (kind === 'quality' || kind === 'verdict') return { ...all, ...judged };
     // Its verdicts are part of the result.
-    return kind === 'capacity' ? { ...all, targets } : all;
+    return kind === 'capacity' ? { ...all, ...rate, targets } : { ...all, ...rate };
   };
 }
 
@@ -70,4 +73,5 @@ const WORDS: Readonly<Record<string, string>> = {
   labels: 'set of labelled pictures',
   versions: 'version of a program',
   targets: 'target',
+  rate: 'way to measure, see --when-busy',
 };

@@ -19,6 +19,7 @@ import { OpenTrial, type TrialOptions, type TrialSetup } from '../../measure/tri
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { candidates } from '../../runtime/model/choose-engine.ts';
 import { prepareEngine } from '../../runtime/model/engine-request.ts';
+import { NO_LIMITS } from '../../telemetry/interference.ts';
 import { apply } from '../levers/apply-configuration.ts';
 import type { InferPart } from '../levers/lever-options.ts';
 import { partKey } from '../levers/levers.ts';
@@ -39,6 +40,8 @@ export interface EvaluatorOptions
   readonly targets: readonly Target[];
   /** Frames per second of the recording that all streams read: as cameras they cannot be asked for more. Null if they read several. */
   readonly offeredFps: number | null;
+  /** Whether runs that read files are stated by their CPU time, see `inCpuTime`. */
+  readonly byCpuTime: boolean;
   readonly quality: QualityBench;
   readonly pictures: PictureSample;
   /** Measured time of a long run. */
@@ -49,7 +52,7 @@ export interface EvaluatorOptions
   readonly free: FreeMachine | null;
 }
 
-type Timing = Pick<TrialOptions, 'seconds' | 'warmUpSeconds' | 'windowSeconds' | 'limitSeconds'>;
+type Timing = Pick<TrialOptions, 'seconds' | 'warmUpSeconds' | 'windowSeconds' | 'limitSeconds' | 'interference'>;
 
 const PROBE_SECONDS = 1;
 const SHORT: Timing = { seconds: 3, warmUpSeconds: 1.5, windowSeconds: 0.75, limitSeconds: 7 };
@@ -116,7 +119,7 @@ export class PipelineEvaluator implements Evaluator {
         await this.#setup(a),
         await this.#setup(b),
         { kind: 'offline' },
-        { ...PAIR, note, signal },
+        { ...this.#timing(PAIR), note, signal },
       );
       return { a: runs.a.map(withoutDetails), b: runs.b.map(withoutDetails) };
     };
@@ -152,7 +155,7 @@ export class PipelineEvaluator implements Evaluator {
     const name = `${scenario}, against ${configHash(a).slice(0, 12)}`;
     const measure = async (): Promise<object> => {
       const { seed, note, signal, isBrief } = this.#options;
-      const options = { ...(isBrief ? BRIEF : COMPARE), seed, note, signal, pairs: PAIRS };
+      const options = { ...this.#timing(isBrief ? BRIEF : COMPARE), seed, note, signal, pairs: PAIRS };
       const compared = await compareTrials(await this.#setup(a), await this.#setup(b), { kind: 'offline' }, options);
       const { ratio, interval, verdict, order } = compared;
       const rates = (side: readonly TrialResult[]): number[] => side.map(({ fps }) => fps);
@@ -207,7 +210,13 @@ export class PipelineEvaluator implements Evaluator {
       windowSeconds: 1,
       limitSeconds: seconds * 1.5,
     };
-    const record = await this.#run(kind, configuration, { kind: 'offline' }, length === 'short' ? SHORT : long, length);
+    const record = await this.#run(
+      kind,
+      configuration,
+      { kind: 'offline' },
+      this.#timing(length === 'short' ? SHORT : long),
+      length,
+    );
     this.#own ??= record.result as TrialResult;
     return record;
   }
@@ -245,15 +254,25 @@ export class PipelineEvaluator implements Evaluator {
   }
 
   async #setup(configuration: Configuration): Promise<TrialSetup> {
-    const { quality, environment, ffmpeg, baseline } = this.#options;
+    const { quality, environment, ffmpeg, baseline, byCpuTime } = this.#options;
     const setup = { pipeline: await quality.applied(configuration), environment, ffmpeg };
-    if (configuration.decode === baseline.decode) return setup;
+    const isSame = configuration.decode === baseline.decode;
+    if (isSame && !byCpuTime) return setup;
     const own = this.#own;
-    if (own === null) throw new RangeError('expected a run of the baseline before one that decodes other frames');
+    if (!isSame && own === null)
+      throw new RangeError('expected a run of the baseline before one that decodes other frames');
     // Cameras are watched by what they publish.
-    const restated: TrialSetup['restated'] = (result, { kind }) =>
-      kind === 'offline' ? inFramesOf(own, result) : result;
+    const restated: TrialSetup['restated'] = (result, { kind }) => {
+      if (kind !== 'offline') return result;
+      const inOwnFrames = isSame ? result : inFramesOf(own!, result);
+      return byCpuTime ? inCpuTime(inOwnFrames) : inOwnFrames;
+    };
     return { ...setup, restated };
+  }
+
+  /** Of a run whose rate counts. What others take does not matter to CPU time, so none of it is discarded. */
+  #timing(timing: Timing): Timing {
+    return this.#options.byCpuTime ? { ...timing, interference: NO_LIMITS } : timing;
   }
 
   #run(
@@ -399,4 +418,24 @@ export function inFramesOf(own: TrialResult, result: TrialResult): TrialResult {
     cpuMsPerFrame: cpuMsPerFrame === null ? null : scaled(cpuMsPerFrame),
     ...(energy === undefined ? {} : { energy: scaled(energy) }),
   };
+}
+
+/**
+ * Restates a run of files by its CPU time: frames per second of a machine all of whose cores do nothing else. Other programs change that
+ * far less than the rate, as time in which they run is not counted; what overlaps better or uses more cores does not change it.
+ *
+ * @throws ENGINE_FAILED where the system does not report CPU time
+ */
+export function inCpuTime(result: TrialResult): TrialResult {
+  const cpuMs = result.cpuMsPerFrame?.total ?? 0;
+  if (cpuMs <= 0 || result.fps <= 0)
+    throw new SightlineError('ENGINE_FAILED', 'this system does not report the CPU time of a frame');
+  const fps = (result.cores * 1000) / cpuMs;
+  const scale = fps / result.fps;
+  const perStream = result.perStream.map((stream) => ({
+    ...stream,
+    fps: stream.fps * scale,
+    mediaSpeed: stream.mediaSpeed * scale,
+  }));
+  return { ...result, fps, perStream, streamFps: perStream.map((stream) => stream.fps) };
 }

@@ -25,7 +25,10 @@ import { validityOf } from './validity.ts';
 
 /** What an optimisation knows at its end. */
 export interface Finished
-  extends Pick<ReportInput, 'subject' | 'createdAt' | 'seed' | 'baseline' | 'best' | 'faster' | 'options'> {
+  extends Pick<
+    ReportInput,
+    'subject' | 'createdAt' | 'seed' | 'byCpuTime' | 'baseline' | 'best' | 'faster' | 'options'
+  > {
   readonly machine: MachineFacts;
   readonly found: SearchResult;
   /** All of the log. */
@@ -60,7 +63,8 @@ export function reportOf(finished: Finished): ReportInput {
     speedup,
     options,
     faster: finished.faster,
-    validity: validityOf(records),
+    validity: validityOf(records, finished.byCpuTime),
+    byCpuTime: finished.byCpuTime,
     ...{
       steps: found.steps,
       ended: found.ended,

@@ -72,8 +72,8 @@ export interface OptimizeRequest {
   /** Folder of the report and of the log of measurements. */
   readonly report: string;
   readonly resume: boolean;
-  /** Whether each measurement waits until others leave the CPU alone. */
-  readonly waitsUntilFree: boolean;
+  /** What is done when others take the CPU: nothing; each measurement waits; or CPU time is measured in place of frames per second. */
+  readonly whenBusy: 'go-on' | 'wait' | 'cpu-time';
   readonly seed: number;
   /** Whether people settle what figures cannot: without labels other detectors are tried then, too. */
   readonly asksPeople: boolean;
@@ -96,6 +96,8 @@ export interface Optimization
   readonly faster: FasterSide | null;
   /** Whether the machine was left alone enough for the figures to hold. */
   readonly validity: Validity;
+  /** Whether rates are by CPU time, see `--when-busy`. */
+  readonly byCpuTime: boolean;
   /** Changes that were measured or judged. */
   readonly tried: number;
   /** What the search took of its time, by kind of measurement. */
@@ -198,7 +200,16 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
 async function openLog({ subject, machine, targets }: Start, request: OptimizeRequest): Promise<Log> {
   const { labels, holdOut, seed, resume, report, note } = request;
   const { pipeline, recordings } = subject;
-  const dependsOn = await dependenciesOf({ pipeline, recordings, machine, targets, labels, holdOut, seed });
+  const dependsOn = await dependenciesOf({
+    pipeline,
+    recordings,
+    machine,
+    targets,
+    labels,
+    holdOut,
+    seed,
+    byCpuTime: request.whenBusy === 'cpu-time',
+  });
   const log: Log = await MeasurementLog.open(join(report, 'measurements.jsonl'), { resume, dependsOn });
   if (log.leftAside !== null) note(leftAsideText(log.leftAside));
   return log;
@@ -238,7 +249,13 @@ async function searchAndReport(
   const isBrief = request.budgetSeconds < LEAST_BUDGET_FOR_FULL_COMPARISONS;
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
   const offeredFps = subject.recordings.length === 1 ? start.decodable.offeredFps : null;
-  const free = request.waitsUntilFree ? new FreeMachine({ signal, note }) : null;
+  const byCpuTime = request.whenBusy === 'cpu-time';
+  if (byCpuTime && shape.isOnGpu)
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      '--when-busy cpu-time: this machine infers on a GPU, of which CPU time says nothing; give wait or go-on',
+    );
+  const free = request.whenBusy === 'wait' ? new FreeMachine({ signal, note }) : null;
   const elapsed = (): number => (performance.now() - startedMs) / 1000 - (free?.waitedSeconds ?? 0);
   const evaluator = new PipelineEvaluator({
     ...common,
@@ -249,15 +266,17 @@ async function searchAndReport(
     longSeconds,
     isBrief,
     free,
+    byCpuTime,
   });
   try {
     const first = await evaluator.offline(baseline, 'short');
-    const warning = earlyWarning(first);
+    const warning = byCpuTime ? null : earlyWarning(first);
     if (warning !== null) note(warning);
     const { fps: baselineFps } = first.result as TrialResult;
     const space = start.spaceWithout(await undecidable(quality, request, baselineFps));
     const crops = await cropCosts(evaluator, quality, subject, stream);
-    const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY;
+    // How many cameras a machine serves beside other programs says little of the machine.
+    const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY && !byCpuTime;
     const runSeconds = hasLongRuns ? longSeconds * 1.25 + OPEN_SECONDS : OPEN_SECONDS;
     const pacingOf = (decode: Configuration['decode']): ReturnType<typeof pacedTiming> =>
       pacedTiming(targets, subject.pipeline.streams.length, shape.decodedRatio[decode]);
@@ -284,7 +303,7 @@ async function searchAndReport(
       ? await capacitiesOf(evaluator, targets, [before, after], capacitySeconds, shape.decodedRatio, request)
       : null;
     const judged = finalJudgementOf(log.records, best);
-    const validity = validityOf(log.records);
+    const validity = validityOf(log.records, byCpuTime);
     const side = (configuration: Configuration, record: LoggedRecord, i: 0 | 1): OptimizedSide => {
       const { fps, latencyMs, cpuMsPerFrame } = record.result as TrialResult;
       return {
@@ -318,6 +337,7 @@ async function searchAndReport(
       createdAt,
       seed,
       machine,
+      byCpuTime,
       found,
       ...sides,
       faster: faster === null ? null : { ...faster, review: review === null ? null : REVIEW_PAGE },
@@ -338,6 +358,7 @@ async function searchAndReport(
       ...sides,
       faster,
       validity,
+      byCpuTime,
       finalists: found.finalists,
       ended: found.ended,
       predictions: found.predictions,

@@ -11,9 +11,16 @@ export interface Validity {
 /** With a larger share of disturbed windows the figures describe the machine's other load, not the pipeline. */
 const MOST_DISTURBED_RATIO = 0.25;
 const FEWEST_WINDOWS = 10;
+const BY_CPU_TIME =
+  'Rates are by CPU time: frames per second if all cores did nothing else. What only overlaps better, or uses more cores, does not show in them.';
 
-/** Judges a set of measurements by the windows in which others took the CPU. */
-export function validityOf(records: readonly MeasurementRecord<unknown, object>[]): Validity {
+/**
+ * Judges a set of measurements by the windows in which others took the CPU.
+ *
+ * @param byCpuTime - whether they are stated by CPU time, which holds whatever others take
+ */
+export function validityOf(records: readonly MeasurementRecord<unknown, object>[], byCpuTime: boolean): Validity {
+  if (byCpuTime) return { isValid: true, reasons: [BY_CPU_TIME] };
   const windows = records.flatMap(({ result }) => windowsIn(result));
   if (windows.length > 0 && windows.every(({ machine }) => machine.otherRatio === null))
     return {
@@ -40,7 +47,7 @@ export function earlyWarning({ result }: Pick<MeasurementRecord<unknown, object>
   if (windows.length === 0 || disturbed.length <= MOST_DISTURBED_RATIO * windows.length) return null;
   const others = mean(disturbed.map(({ machine }) => machine.otherRatio));
   const share = others === null ? '' : ` (${Math.round(others * 100)} % of the CPU)`;
-  return `the machine is not free: in ${disturbed.length} of ${windows.length} windows of the first measurement other programs${share} or virtual machines took too much. What is found may come out invalid: stop them and begin again, with --when-busy wait if they end by themselves`;
+  return `the machine is not free: in ${disturbed.length} of ${windows.length} windows of the first measurement other programs${share} or virtual machines took too much. What is found may come out invalid: stop them and begin again, with --when-busy wait if they end by themselves or --when-busy cpu-time if they do not`;
 }
 
 /** Windows of a trial, or of the trials of a pair or comparison. */

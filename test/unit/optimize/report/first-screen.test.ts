@@ -88,6 +88,12 @@ describe('the verdict', () => {
     expect(screenOf(change).cards.some(({ title }) => title === 'Proven')).toBe(outcome === 'faster');
   });
 
+  it('says of CPU time that it is no speed', () => {
+    expect(screenOf({ byCpuTime: true }).headline).toBe(
+      '12.1 times as many frames for the same CPU time at no proven loss',
+    );
+  });
+
   it('needs no held-out part where no change may alter what is detected', () => {
     const threads = { ...INPUT.baseline.configuration, inferenceThreads: 2 };
     const best = { ...INPUT.best, configuration: threads };
@@ -97,6 +103,10 @@ describe('the verdict', () => {
   it('says a loss within the allowance, and a refusal', () => {
     const heldOut = { ...HELD_OUT, candidate: 0.32, loss: 0.0135, interval: [0.001, 0.019] as const };
     expect(screenOf({ quality: { search: null, heldOut } }).headline).toContain('for a loss within the allowed 0.020');
+    const around = { ...heldOut, interval: [-0.002, 0.019] as const };
+    expect(screenOf({ quality: { search: null, heldOut: around } }).headline).toBe(
+      '12.1 times as fast at no proven loss',
+    );
     const finalists = [{ ...PASSED!, verdict: 'refused' as const, reason: 'it loses 0.04' }];
     const { headline, sentences } = screenOf({ finalists });
     expect(headline).toBe('12.1 times as fast, but the quality is refused');

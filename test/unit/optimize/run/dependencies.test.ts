@@ -36,6 +36,7 @@ describe('what measurements depend on', () => {
       holdOut: null,
       targets: parseTargets('fps>=30'),
       seed: 1,
+      byCpuTime: false,
     };
   });
 
@@ -45,12 +46,16 @@ describe('what measurements depend on', () => {
     return Object.fromEntries(
       (['trial', 'quality', 'capacity'] as const).map((kind) => [
         kind,
-        Object.keys(first(kind)).filter((name) => first(kind)[name] !== second(kind)[name]),
+        Object.keys({ ...first(kind), ...second(kind) }).filter((name) => first(kind)[name] !== second(kind)[name]),
       ]),
     );
   }
 
   const everywhere = (name: string) => ({ trial: [name], quality: [name], capacity: [name] });
+
+  it('is another way to measure by CPU time, but not to judge', async () => {
+    expect(await changedBy({ byCpuTime: true })).toEqual({ trial: ['rate'], quality: [], capacity: ['rate'] });
+  });
 
   it('is the same for the same recording at another place, under another name', async () => {
     const moved = join(folder, 'moved.mp4');

@@ -90,6 +90,7 @@ function finished(records: readonly LoggedRecord[] = recordsOf(), step: Step = H
       seed: 1,
       faster: null,
       machine: MACHINE,
+      byCpuTime: false,
       isOnGpu: false,
       acceptsCounts: false,
       whyNotFewer: null,

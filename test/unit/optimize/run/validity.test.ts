@@ -13,16 +13,22 @@ const record = (result: object) => ({ result }) as unknown as Parameters<typeof 
 
 describe('measurements', () => {
   it('hold while others take at most a quarter of the windows, of trials, pairs and comparisons alike', () => {
-    expect(validityOf([record({ windows: windows(20, 5) })]).isValid).toBe(true);
-    expect(validityOf([record({ windows: windows(20, 6) })]).isValid).toBe(false);
+    expect(validityOf([record({ windows: windows(20, 5) })], false).isValid).toBe(true);
+    expect(validityOf([record({ windows: windows(20, 6) })], false).isValid).toBe(false);
     const pair = { a: [{ windows: windows(4, 0) }], b: [{ windows: windows(4, 4) }] };
-    expect(validityOf([record(pair), record({ windows: windows(12, 0) })]).isValid).toBe(true);
-    expect(validityOf([record(pair), record({ ratio: 2, windows: windows(12, 10) })])).toMatchObject({
+    expect(validityOf([record(pair), record({ windows: windows(12, 0) })], false).isValid).toBe(true);
+    expect(validityOf([record(pair), record({ ratio: 2, windows: windows(12, 10) })], false)).toMatchObject({
       ...{
         isValid: false,
         reasons: [expect.stringContaining('in 70 % of 20 windows'), expect.stringContaining('50 %')],
       },
     });
+  });
+
+  it('by CPU time hold whatever others take, and the report says what such rates are', () => {
+    const { isValid, reasons } = validityOf([record({ windows: windows(20, 20) })], true);
+    expect({ isValid, reasons: reasons.length }).toEqual({ isValid: true, reasons: 1 });
+    expect(reasons[0]).toMatch(/by CPU time/);
   });
 
   it('that others disturb are warned of after the first one', () => {
