@@ -349,7 +349,7 @@ function outcomeText(outcome: Optimization): string {
   const targets = best.targets.map(({ target, state, reason }) => `${target}: ${state} (${reason})`);
   return [
     ...(validity.isValid
-      ? []
+      ? validity.reasons
       : ['MEASUREMENT INVALID', ...validity.reasons, 'Repeat it on a machine that does nothing else.', '']),
     table([
       ['', 'rate', 'CPU a frame', outcome.measure ?? 'AP', 'cameras', 'detector'],
@@ -370,7 +370,8 @@ function outcomeText(outcome: Optimization): string {
   ].join('\n');
 }
 
-function verdictText({ speedup, loss, validity, finalists, tried, ended }: Optimization): string {
+function verdictText(outcome: Optimization): string {
+  const { speedup, loss, validity, finalists, tried, ended } = outcome;
   const counts = (['refused', 'inconclusive'] as const)
     .map((verdict) => ({ verdict, count: finalists.filter((one) => one.verdict === verdict).length }))
     .filter(({ count }) => count > 0);
@@ -387,10 +388,14 @@ function verdictText({ speedup, loss, validity, finalists, tried, ended }: Optim
       ? `nothing was proven to be faster${failed}`
       : `nothing was proven to be faster, which says nothing on a busy machine${failed}`;
   const [low, high] = speedup.interval;
-  const rate = `${times(speedup.ratio)} the frames per second (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)}, measured in turn)`;
+  const rate = `${times(speedup.ratio)} the ${rateName(outcome)} (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)}, measured in turn)`;
   if (loss === null) return `${rate}; it detects what the baseline detects${failed}`;
   const bound = loss.upperBound === null ? '' : `, at most ${loss.upperBound.toFixed(3)}`;
   return `${rate}; on the held-out part it loses ${loss.estimate.toFixed(3)}${bound}${failed}`;
+}
+
+function rateName({ byCpuTime }: Pick<Optimization, 'byCpuTime'>): string {
+  return byCpuTime ? 'frames for the same CPU time' : 'frames per second';
 }
 
 function publishedText(published: Optimization['published']): string[] {
@@ -403,7 +408,8 @@ function publishedText(published: Optimization['published']): string[] {
 }
 
 /** What is faster if people accept it, each open point on a line of its own. */
-function fasterText({ faster, baseline, measure }: Optimization): string[] {
+function fasterText(outcome: Optimization): string[] {
+  const { faster, baseline, measure } = outcome;
   if (faster === null) return [];
   const { speedup, ap, differences, file } = faster;
   const quality =
@@ -412,7 +418,7 @@ function fasterText({ faster, baseline, measure }: Optimization): string[] {
       : `, ${measure ?? 'AP'} ${ap.toFixed(3)}${baseline.ap === null ? '' : ` (today ${baseline.ap.toFixed(3)})`}`;
   const [low, high] = speedup.interval;
   return [
-    `faster, if you accept ${differences.length === 1 ? 'one difference' : `${differences.length} differences`}: ${times(speedup.ratio)} the frames per second (${low.toFixed(2)} to ${high.toFixed(2)})${quality}, in ${file}`,
+    `faster, if you accept ${differences.length === 1 ? 'one difference' : `${differences.length} differences`}: ${times(speedup.ratio)} the ${rateName(outcome)} (${low.toFixed(2)} to ${high.toFixed(2)})${quality}, in ${file}`,
     ...differences.map(({ text }) => `  ${text}`),
   ];
 }

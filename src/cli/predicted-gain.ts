@@ -1,25 +1,38 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { detectorNameOf } from '../control/rollout/other-detector.ts';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { DECIDING_FIGURE, IOU_TYPES } from '../evaluate/coco-rules.ts';
+import { configurationOf } from '../optimize/levers/apply-configuration.ts';
+import { qualityKey } from '../optimize/levers/levers.ts';
+import type { Configuration } from '../optimize/result.ts';
+import { ANSWERS_FILE, readAnswers } from '../optimize/review/answers.ts';
+import { readReview } from '../optimize/review/review-file.ts';
+import { judgeReview } from '../optimize/review/settle-report.ts';
+import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { type LabelledVerdict, type Prediction, prediction } from '../protocol/rollout-records.ts';
 import { wrongCommand } from './cli-io.ts';
 
 const positive = z.number().positive();
-/** The outcome of `optimize`; of its keys only the gain counts here. */
-const outcome = z.object({ speedup: z.object({ ratio: positive, interval: z.tuple([positive, positive]) }) });
 const lossInterval = z.tuple([z.number(), z.number()]);
-/** Its verdict on quality, if it was judged by labels. */
+const gain = z.object({ ratio: positive, interval: z.tuple([positive, positive]) });
+/** A verdict on quality by labels. */
 const judged = z.object({
-  outcome: z.literal('faster'),
-  quality: z.object({
-    kind: z.enum(['ap', 'top-1']),
-    loss: z.number().min(-1).max(1),
-    interval: lossInterval,
-    pictures: z.int().positive(),
-  }),
+  kind: z.enum(['ap', 'top-1']),
+  loss: z.number().min(-1).max(1),
+  interval: lossInterval,
+  pictures: z.int().positive(),
+});
+const configuration = z.record(z.string(), z.unknown().optional());
+/** Of the outcome of `optimize`, what a roll-out needs: what each of its pipelines is, gains, and loses. */
+const outcome = z.object({
+  outcome: z.string(),
+  speedup: z.unknown().optional(),
+  quality: z.unknown().optional(),
+  best: z.object({ configuration }),
+  faster: z.object({ configuration, speedup: z.unknown().optional(), quality: z.unknown().optional() }).nullish(),
 });
 /** What "sightline eval --json" prints; of its figures only the first counts here. */
 const evaluation = z.object({
@@ -46,25 +59,61 @@ const evaluation = z.object({
     .default([]),
 });
 
+/** What a report of `optimize` says of one of its pipelines. */
+export interface OptimisedPipeline {
+  /** Null if it was not compared, or cannot be read: a roll-out does not depend on it. */
+  readonly predicted: Prediction | null;
+  /** Null if labels did not judge it. */
+  readonly labelled: LabelledVerdict | null;
+  /** Whether it is the one with differences that people settle. */
+  readonly isFaster: boolean;
+}
+
 /**
- * Returns the gain that a report of `optimize` predicts, from its `result.json`; null if the folder has none or it cannot be read: a
- * roll-out does not depend on it.
+ * Returns what the report beside a pipeline says of it, from its `result.json`; null if there is none, or if it is about other settings of
+ * what detects: those of a file that was changed since are not what was judged.
  */
-export function predictedGain(folder: string): Prediction | null {
+export function optimisedPipeline(folder: string, pipeline: PipelineConfig): OptimisedPipeline | null {
   const { data } = outcome.safeParse(resultIn(folder));
   if (data === undefined) return null;
-  const { ratio, interval } = data.speedup;
+  const { best, faster } = data;
+  if (isOf(pipeline, best.configuration))
+    return {
+      predicted: predictionIn(data.speedup),
+      labelled: data.outcome === 'faster' ? verdictIn(data.quality) : null,
+      isFaster: false,
+    };
+  if (!faster || !isOf(pipeline, faster.configuration)) return null;
+  return { predicted: predictionIn(faster.speedup), labelled: verdictIn(faster.quality), isFaster: true };
+}
+
+/** Whether a pipeline detects what a configuration does; settings that it leaves to the machine are those of the configuration. */
+function isOf(pipeline: PipelineConfig, values: Readonly<Record<string, unknown>>): boolean {
+  const known = values as unknown as Configuration;
+  const { model } = pipeline;
+  // Of hosts that are tried out without a network: no report is about it.
+  const own = model.engine === 'fake' ? { ...pipeline, model: { ...model, engine: known.engine } } : pipeline;
+  try {
+    return qualityKey(configurationOf(own, known)) === qualityKey(known);
+  } catch {
+    return false;
+  }
+}
+
+function predictionIn(given: unknown): Prediction | null {
+  const { data } = gain.safeParse(given);
+  if (data === undefined) return null;
+  const { ratio, interval } = data;
   const [low, high] = interval;
   if (low > ratio || ratio > high) return null;
   return prediction.safeParse({ ratio, low, high }).data ?? null;
 }
 
-/** Returns what the labels of an optimisation said of its result; null if it was not judged by labels. */
-export function optimisedVerdict(folder: string): LabelledVerdict | null {
-  const { data } = judged.safeParse(resultIn(folder));
+function verdictIn(given: unknown): LabelledVerdict | null {
+  const { data } = judged.safeParse(given);
   if (data === undefined) return null;
   const source = 'the quality gate of "sightline optimize"';
-  const { loss, pictures, interval } = data.quality;
+  const { loss, pictures, interval } = data;
   const [low, high] = interval;
   return { controlAp: null, candidateAp: null, loss, source, pictures, interval: { low, high } };
 }
@@ -116,6 +165,24 @@ export function evaluatedVerdict(path: string, candidate: string): LabelledVerdi
     interval: compared.reference === name ? { low: -high, high: -low } : { low, high },
     control: control.model,
   };
+}
+
+/**
+ * Classes of which answers of people say that the faster pipeline of a report loses nothing.
+ *
+ * @param file - of answers; default: the one in the folder of the report, if there is one.
+ * @throws COMMAND_INVALID if they say that it is worse in one; CONFIG_INVALID, COMMAND_INVALID for files that cannot be read
+ */
+export async function settledClasses(report: string, file?: string): Promise<readonly string[]> {
+  const kept = join(report, ANSWERS_FILE);
+  if (file === undefined && !existsSync(kept)) return [];
+  const verdict = judgeReview(await readReview(report), await readAnswers(file ?? kept));
+  const worse = verdict.classes.filter((one) => one.verdict.state === 'worse');
+  if (worse.length > 0)
+    throw wrongCommand(
+      `by the answers this pipeline is worse, so it is not rolled out: ${worse.map(({ label, text }) => `${label}: ${text}`).join('; ')}`,
+    );
+  return verdict.classes.flatMap(({ label, verdict: { state } }) => (state === 'not worse' ? [label] : []));
 }
 
 /** The outcome of `optimize` in a folder; null if there is none. */

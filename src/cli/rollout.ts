@@ -20,7 +20,7 @@ import {
   settingsIn,
 } from './flag-values.ts';
 import { GATEWAY_FLAGS, gatewayApi } from './gateway-client.ts';
-import { evaluatedVerdict, optimisedVerdict, predictedGain } from './predicted-gain.ts';
+import { evaluatedVerdict, optimisedPipeline, settledClasses } from './predicted-gain.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
 
 const FLAGS = flagTable({
@@ -38,6 +38,8 @@ const START_FLAGS = flagTable({
   '--guards <file>': 'YAML file with margins of the guards (default: see docs/guards.md)',
   '--eval <file>':
     'output of "sightline eval --json" about both: another detector is judged by labels, not by its agreement with the old one',
+  '--answers <file>':
+    'with a pipeline of a report of optimize: what people have said of the objects on which both detectors disagree (default: answers.json beside it)',
   '--shadow': 'compare boxes on frames that both versions infer, before any stream uses the new one',
   '--shadow-ratio <r>': ['share of a stream that both versions infer, 0.01 to 1 (default: 0.2)', Number],
   '--recorded [time]':
@@ -87,7 +89,7 @@ export function addRollout(program: Command, io: CliIo): void {
   command('start', 'start a roll-out', START_FLAGS)
     .argument('[pipeline]', 'the same as --pipeline')
     .action(async (file: string | undefined, flags: StartFlags) => {
-      const body = startBody(file, flags);
+      const body = await startBody(file, flags);
       report(await gatewayApi(io, flags).rollouts.start(body, { detector: flags.detector }), flags);
     });
   command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) =>
@@ -133,7 +135,7 @@ export function addRollout(program: Command, io: CliIo): void {
   }
 }
 
-function startBody(file: string | undefined, flags: StartFlags): object {
+async function startBody(file: string | undefined, flags: StartFlags): Promise<object> {
   const { model, steps, hold, minFrames, guards, eval: evaluated, shadow, shadowRatio, partial } = flags;
   const given = [file, flags.pipeline, model].filter((one) => one !== undefined);
   if (given.length !== 1)
@@ -141,7 +143,9 @@ function startBody(file: string | undefined, flags: StartFlags): object {
       `a pipeline file, --pipeline or --model: expected one of them, received ${given.length === 0 ? 'none' : given.length}`,
     );
   const path = file ?? flags.pipeline;
-  const changes = path === undefined ? { model: absolute(model!) } : pipelineBody(path, flags.detector);
+  if (path === undefined && flags.answers !== undefined)
+    throw wrongCommand('--answers: only valid with a pipeline of a report of "sightline optimize"');
+  const changes = path === undefined ? { model: absolute(model!) } : await pipelineBody(path, flags);
   const candidate = 'model' in changes ? changes.model : changes.settings.model.name;
   return {
     ...changes,
@@ -154,15 +158,21 @@ function startBody(file: string | undefined, flags: StartFlags): object {
 }
 
 /** What a pipeline file changes on a detector, and the gain that the report beside it predicts. */
-function pipelineBody(path: string, detector: string | undefined) {
-  const { model: own, models, batch, lanes, defaults, streams } = loadPipeline(path);
+async function pipelineBody(path: string, { detector, answers }: Pick<StartFlags, 'detector' | 'answers'>) {
+  const pipeline = loadPipeline(path);
+  const { model: own, models, batch, lanes, defaults, streams } = pipeline;
   const known = Object.keys(models);
   // What optimize writes has one detector, whichever it is about.
   const isOwn = detector === undefined || detector === 'default' || known.length === 0;
   const model = isOwn ? own : models[detector];
   if (model === undefined)
     throw wrongCommand(`--detector ${detector}: expected a name of the section models of ${path}: ${known.join(', ')}`);
-  const [predicted, labelled] = [predictedGain(dirname(path)), optimisedVerdict(dirname(path))];
+  const found = isOwn ? optimisedPipeline(dirname(path), pipeline) : null;
+  if (answers !== undefined && found?.isFaster !== true)
+    throw wrongCommand(`--answers: expected a pipeline that a report asks people about, received ${path}`);
+  const predicted = found?.predicted ?? null;
+  const labelled = found?.labelled ?? null;
+  const settled = found?.isFaster === true ? await settledClasses(dirname(path), answers) : [];
   return {
     settings: {
       model: { ...model, name: absolute(model.name) },
@@ -170,7 +180,7 @@ function pipelineBody(path: string, detector: string | undefined) {
       ...rolledSettings({ defaults, streams }),
     },
     ...(predicted === null ? {} : { predicted }),
-    ...(labelled === null ? {} : { labelled }),
+    ...(labelled === null ? {} : { labelled: { ...labelled, ...(settled.length === 0 ? {} : { settled }) } }),
   };
 }
 

@@ -113,6 +113,8 @@ const lossInterval = record('LossInterval', {
   low: z.number().min(-1).max(1).describe('Lower end.'),
   high: z.number().min(-1).max(1).describe('Upper end.'),
 });
+/** As many as a detector of a large set of classes has. */
+const MOST_SETTLED = 1_000;
 /** How good both versions are on labelled pictures. */
 export const labelledVerdict = record('LabelledVerdict', {
   controlAp: averagePrecision.describe(
@@ -130,6 +132,11 @@ export const labelledVerdict = record('LabelledVerdict', {
     .describe(
       'Name of the detector that the candidate was compared with; it must be the one in use. Absent: not known.',
     ),
+  settled: z
+    .array(name)
+    .max(MOST_SETTLED)
+    .optional()
+    .describe('Classes of which people have said that the candidate loses nothing: a fall of their boxes is no harm.'),
 });
 
 /** A measured gain in speed: CPU time that all stages together take for one published frame. */

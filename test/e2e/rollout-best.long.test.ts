@@ -5,6 +5,7 @@ import type { RolloutReport } from '../../src/protocol/rollout-records.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';
+import { BASELINE } from '../support/sample-steps.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const STREAMS = ['a', 'b', 'c', 'd'];
@@ -88,7 +89,9 @@ describe('sightline rollout start best.yaml', () => {
     const skip = { trackBetween: 2 };
     const small = { inputSize: '160x96', fake: { callMs: 2, rows: rowsOf(0.5) } };
     writeFileSync(best, pipeline(small, { lanes: 2, defaults: { skip } }));
-    writeFileSync(at('report/result.json'), '{"speedup":{"ratio":2,"interval":[1.8,2.2]}}');
+    const configuration = { ...BASELINE, inputSize: '160x96', trackBetween: 2 };
+    const speedup = { ratio: 2, interval: [1.8, 2.2] };
+    writeFileSync(at('report/result.json'), JSON.stringify({ outcome: 'faster', speedup, best: { configuration } }));
     // Something to compare the CPU time with.
     const isCompared = async (): Promise<boolean> => {
       const { streams } = await get<{ streams: { frames: { published: number } }[] }>('/api/streams');

@@ -75,6 +75,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the report of an optimi
         },
       ],
       measurements: [],
+      quality: null,
     };
     await writeReport(folder, sampleOptimisation({ faster }));
     browser = await openBrowser();

@@ -39,6 +39,7 @@ export interface GuardRigOptions {
   /** Score below which the candidate publishes nothing; that of the control is 0.3. */
   readonly candidateThreshold?: number;
   readonly isOtherDetector?: boolean;
+  readonly settled?: readonly string[];
   /** Cameras that show two cars as well as three persons. */
   readonly withCars?: readonly string[];
 }
@@ -62,7 +63,7 @@ export class GuardRig {
     this.options = {
       ...{ guards: guardsConfig.parse(rig.guards ?? {}) as GuardsConfig, steps: 4 },
       ...{ controlThreshold: 0.3, candidateThreshold: rig.candidateThreshold ?? 0.3 },
-      ...{ isOtherDetector: rig.isOtherDetector ?? false, isAlone: false },
+      ...{ isOtherDetector: rig.isOtherDetector ?? false, settled: rig.settled ?? [], isAlone: false },
       ...{ lacks: rig.hasShadow === false ? ['shadow'] : [], nowMs: () => this.nowMs },
     };
     this.panel = new RolloutGuards(this.options);

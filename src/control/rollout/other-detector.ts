@@ -87,12 +87,21 @@ function requireEvidence({ pictures, interval }: LabelledVerdict): void {
 }
 
 /** Says by what another detector is judged, as the end of a sentence. */
-export function labelledText({ controlAp, candidateAp, loss, source, pictures, interval }: LabelledVerdict): string {
+export function labelledText({
+  controlAp,
+  candidateAp,
+  loss,
+  source,
+  pictures,
+  interval,
+  settled = [],
+}: LabelledVerdict): string {
   const figures =
     controlAp === null || candidateAp === null
       ? `${loss > 0 ? 'loses' : 'gains'} ${Math.abs(loss).toFixed(3)} AP`
       : `has AP ${candidateAp.toFixed(3)}, the control ${controlAp.toFixed(3)}`;
   const span = interval === undefined ? '' : ` (loss ${interval.low.toFixed(3)} to ${interval.high.toFixed(3)})`;
   const on = pictures === undefined ? '' : ` on ${counted(pictures, 'picture')}`;
-  return `another detector, judged by labels, and by its agreement with the control only where that is sure: by ${source} it ${figures}${span}${on}`;
+  const people = settled.length === 0 ? '' : `; people have settled ${settled.join(', ')}`;
+  return `another detector, judged by labels, and by its agreement with the control only where that is sure: by ${source} it ${figures}${span}${on}${people}`;
 }

@@ -35,6 +35,8 @@ export interface GuardOptions {
   readonly lacks: readonly Guard['needs'][];
   /** Whether the candidate is another detector, whose boxes differ rightly. */
   readonly isOtherDetector: boolean;
+  /** Classes of which people have said that the candidate loses nothing. */
+  readonly settled: readonly string[];
   /** Whether the candidate carries all streams, so that only frames that both infer can be compared. */
   readonly isAlone: boolean;
   /** Steps of the roll-out: they share the risk of a wrong rollback. */
@@ -102,7 +104,7 @@ export class RolloutGuards {
     this.#hard = new HardGuards(guards.hard, this.#partRisk, state?.hard);
     this.#sides = new SideHistory(1 + p99.margin, state?.sides);
     this.#shadow = new ShadowHistory(state?.shadow);
-    this.#shadowParts = new ShadowParts(guards, state?.shadowParts);
+    this.#shadowParts = new ShadowParts(guards, options.settled, state?.shadowParts);
     this.#streamParts = new StreamParts(guards, state?.streamParts);
     if (state !== undefined) this.#boxes = { ...state.boxes };
   }

@@ -51,6 +51,7 @@ export function rolloutPanels({ scoreThreshold, judgesDeviceTime }: RolloutPanel
         controlThreshold: scoreThreshold(from),
         candidateThreshold: scoreThreshold(to),
         isOtherDetector: labelled !== undefined,
+        settled: labelled?.settled ?? [],
         isAlone: isAlone(rollout),
         steps: steps.length,
       };

@@ -73,6 +73,7 @@ export class ShadowParts {
   /** Parts of streams, classes, and of each stream's classes so far. */
   readonly #counts = new Map<string, number>();
   readonly #frames = new Map<string, number>();
+  readonly #settled: ReadonlySet<string>;
   /** Parts with evidence of harm, so that not all are looked at every second. */
   readonly #suspects = new Set<Part>();
   /** Parts of streams that have too few blocks. */
@@ -80,7 +81,9 @@ export class ShadowParts {
   /** Blocks before this one are complete. */
   #openBlock = 0;
 
-  constructor(guards: GuardsConfig, state?: ShadowPartsState) {
+  /** @param settled - classes whose boxes rightly fall: as a whole they are not judged. */
+  constructor(guards: GuardsConfig, settled: readonly string[] = [], state?: ShadowPartsState) {
+    this.#settled = new Set(settled);
     this.#judge = new PartJudge(CLASS_RULES, guards);
     for (const saved of state?.parts ?? []) {
       this.#parts.set(keyOf(saved.stream, saved.label), structuredClone(saved));
@@ -155,6 +158,7 @@ export class ShadowParts {
   /** @param alpha - for all parts together. */
   #lookWith(alpha: number): (part: Part, rule: ClassRule) => PartLook | null {
     return (one, { harmful }) => {
+      if (one.stream === ALL && this.#settled.has(one.label)) return null;
       const harm = harmful(partOf(one));
       if (harm === 'never') return null;
       return {

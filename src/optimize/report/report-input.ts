@@ -92,6 +92,8 @@ export interface ReportFaster {
   readonly speedup: Pick<Comparison, 'ratio' | 'interval'>;
   /** On the held-out part; null without labels. */
   readonly ap: number | null;
+  /** On the held-out part; null if neither labels nor agreement judged it. */
+  readonly quality: QualityFigure | null;
   readonly differences: readonly Difference[];
   /** Path of its pipeline. */
   readonly file: string;

@@ -1,7 +1,13 @@
 import { z } from 'zod';
 import { AGREEMENT, type GateVerdict } from '../gate/gate-verdict.ts';
 import { findingsOf } from './findings.ts';
-import { joulesPerFrame, type ReportInput, type ReportSide, type ReportTrial } from './report-input.ts';
+import {
+  joulesPerFrame,
+  type QualityFigure,
+  type ReportInput,
+  type ReportSide,
+  type ReportTrial,
+} from './report-input.ts';
 
 /** Name of the machine-readable result in the folder of a report. */
 export const RESULT_FILE = 'result.json';
@@ -25,6 +31,15 @@ const side = z.object({
     .default(null),
 });
 
+/** What labels or agreement say on the held-out part. */
+const quality = z.object({
+  kind: z.enum(['ap', 'top-1', 'agreement']),
+  loss: z.number(),
+  interval,
+  /** Pictures with an object, or frames. Absent from older files. */
+  pictures: z.number().int().min(0).optional(),
+});
+
 const resultFile = z.object({
   kind: z.literal('sightline-optimize'),
   version: z.number().int().min(1),
@@ -37,16 +52,7 @@ const resultFile = z.object({
   outcome: z.enum(['invalid', 'untried', 'unchanged', 'unproven', 'quality open', 'counts differ', 'faster']),
   speedup: z.object({ ratio: z.number().positive(), interval }).nullable(),
   /** Of the held-out part; null if there was none. */
-  quality: z
-    .object({
-      kind: z.enum(['ap', 'top-1', 'agreement']),
-      loss: z.number(),
-      interval,
-      /** Pictures with an object, or frames. Absent from older files. */
-      pictures: z.number().int().min(0).optional(),
-    })
-    .nullable()
-    .default(null),
+  quality: quality.nullable().default(null),
   baseline: side,
   best: side,
   /** What is faster if people accept the differences; null if nothing is. */
@@ -55,6 +61,7 @@ const resultFile = z.object({
       configuration: z.record(z.string(), z.unknown()),
       speedup: z.object({ ratio: z.number().positive(), interval }),
       ap: z.number().nullable(),
+      quality: quality.nullable().default(null),
       differences: z.array(z.object({ kind: text, subject: text, text })),
       file: text,
     })
@@ -77,12 +84,16 @@ export function resultOf(input: ReportInput): ResultFile {
     ...{ kind: 'sightline-optimize', version: VERSION, subject: input.subject, createdAt: input.createdAt },
     ...{ machine: { cpuModel, cores, memoryBytes }, device, validity: input.validity, outcome },
     speedup: input.speedup,
-    quality: heldOut === null ? null : { ...heldOut, kind: kindOf(heldOut.measure) },
+    quality: qualityIn(heldOut),
     baseline: sideOf(input.baseline, before),
     best: sideOf(input.best, after),
-    faster: input.faster,
+    faster: input.faster === null ? null : { ...input.faster, quality: qualityIn(input.faster.quality) },
     ...{ target: input.options.target, cameraFps: input.options.cameraFps },
   });
+}
+
+function qualityIn(figure: QualityFigure | null): object | null {
+  return figure === null ? null : { ...figure, kind: kindOf(figure.measure) };
 }
 
 function kindOf(measure: GateVerdict['measure']): 'ap' | 'top-1' | 'agreement' {

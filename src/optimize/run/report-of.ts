@@ -8,6 +8,7 @@ import type {
   QualityFigure,
   ReportBottleneck,
   ReportCounts,
+  ReportFaster,
   ReportInput,
   ReportOptions,
   ReportQuality,
@@ -25,10 +26,8 @@ import { validityOf } from './validity.ts';
 
 /** What an optimisation knows at its end. */
 export interface Finished
-  extends Pick<
-    ReportInput,
-    'subject' | 'createdAt' | 'seed' | 'byCpuTime' | 'baseline' | 'best' | 'faster' | 'options'
-  > {
+  extends Pick<ReportInput, 'subject' | 'createdAt' | 'seed' | 'byCpuTime' | 'baseline' | 'best' | 'options'> {
+  readonly faster: Omit<ReportFaster, 'quality'> | null;
   readonly machine: MachineFacts;
   readonly found: SearchResult;
   /** All of the log. */
@@ -45,7 +44,7 @@ export interface Finished
 
 /** Turns the end of an optimisation into what its report shows. */
 export function reportOf(finished: Finished): ReportInput {
-  const { subject, createdAt, seed, machine, found, baseline, best, records, options } = finished;
+  const { subject, createdAt, seed, machine, found, baseline, best, faster, records, options } = finished;
   const judgements = judgementsIn(records, 'quality');
   const final = judgementsIn(records, 'verdict');
   const [before, after] = [recordOf(records, baseline.measurement), recordOf(records, best.measurement)];
@@ -62,7 +61,7 @@ export function reportOf(finished: Finished): ReportInput {
     best,
     speedup,
     options,
-    faster: finished.faster,
+    faster: faster === null ? null : { ...faster, quality: qualityOf(final, faster.configuration) },
     validity: validityOf(records, finished.byCpuTime),
     byCpuTime: finished.byCpuTime,
     ...{
@@ -172,9 +171,9 @@ function isHalved(stage: 'infer' | 'decode', { measurements }: Step, records: re
   return now / old >= HALVED[0] && now / old <= HALVED[1];
 }
 
-/** What the detector of the best configuration finds: by labels where there are any, else by agreement, whatever it skips. */
-function qualityOf(judgements: readonly LoggedRecord[], best: Configuration): QualityFigure | null {
-  const record = judgedRecord(judgements, best);
+/** What the detector of a configuration finds: by labels where there are any, else by agreement, whatever it skips. */
+function qualityOf(judgements: readonly LoggedRecord[], configuration: Configuration): QualityFigure | null {
+  const record = judgedRecord(judgements, configuration);
   const judged = record === null ? null : (record.result as Judgement);
   const gate = judged?.labels ?? (judged?.video?.isLossJudged === true ? judged.video : null);
   if (record === null || gate === null) return null;

@@ -121,7 +121,7 @@ export interface Optimization
   readonly files: readonly string[];
 }
 
-interface FasterSide extends Omit<ReportFaster, 'review'> {
+interface FasterSide extends Omit<ReportFaster, 'review' | 'quality'> {
   /** Frames per second, by the baseline's rate and the ratio. */
   readonly fps: number;
 }

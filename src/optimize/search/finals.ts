@@ -1,5 +1,5 @@
 import type { Difference } from '../gate/difference.ts';
-import { hasSameSkips } from '../levers/levers.ts';
+import { hasSameSkips, skipsWork } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { MeasuredConfiguration } from './experiments.ts';
 
@@ -63,11 +63,17 @@ export function chooseRungs(
     configuration.model === baseline.model && configuration.inputSize === baseline.inputSize;
   const byWorth = (own: readonly Finalist[]): Finalist | undefined =>
     [...own].sort((a, b) => expectedAlone(b, fallback) - expectedAlone(a, fallback))[0];
-  const fastest = bySpeed(
+  const likely = bySpeed(
     worthwhile.filter(({ settledChance = 0, chance }) => Math.max(settledChance, chance) >= LIKELY),
-  )[0];
+  );
+  const [fastest] = likely;
   const safest = byWorth(worthwhile.filter((one) => isOwn(one) && one.chance > 0));
-  const wanted = [fastest, safest, ...chooseFinalists(candidates, fallback, most)];
+  // Where skipping is what fails, each way of skipping fails: its network alone is the rung behind it.
+  const isPlain = ({ measured: { configuration: own } }: Finalist): boolean =>
+    own.model === fastest?.measured.configuration.model &&
+    own.inputSize === fastest.measured.configuration.inputSize &&
+    !skipsWork(own);
+  const wanted = [fastest, safest, likely.find(isPlain), ...chooseFinalists(candidates, fallback, most)];
   const chosen: Finalist[] = [];
   for (const one of wanted)
     if (one !== undefined && chosen.length < most && !chosen.some((other) => isAlike(one, other))) chosen.push(one);

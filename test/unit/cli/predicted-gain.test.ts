@@ -1,8 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { evaluatedVerdict, predictedGain } from '../../../src/cli/predicted-gain.ts';
+import { evaluatedVerdict, optimisedPipeline, settledClasses } from '../../../src/cli/predicted-gain.ts';
+import { applyToText } from '../../../src/optimize/levers/apply-configuration.ts';
+import type { Configuration } from '../../../src/optimize/result.ts';
+import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../../../src/pipeline/pipeline.ts';
 import { temporaryFolder } from '../../support/cli.ts';
+import { BEST, CENTERNET_BF16 } from '../../support/sample-steps.ts';
 
 let temporary: ReturnType<typeof temporaryFolder>;
 beforeEach(() => {
@@ -12,22 +17,111 @@ afterEach(() => temporary.remove());
 
 const write = (text: string): void => writeFileSync(join(temporary.path, 'result.json'), text);
 
-it('is that of the report beside the pipeline, whatever else the report says', () => {
-  write(JSON.stringify({ format: 9, speedup: { ratio: 1.9, interval: [1.7, 2.1], unit: 'x' }, best: {} }));
-  expect(predictedGain(temporary.path)).toEqual({ ratio: 1.9, low: 1.7, high: 2.1 });
+/** A pipeline with the settings of a configuration, as optimize writes it; its streams may be others. */
+const pipelineOf = (values: Configuration): PipelineConfig =>
+  parsePipeline(applyToText(PLAIN, values, 'plain'), 'best.yaml');
+const PLAIN = 'name: p\ndescription: d\nstreams:\n  - { id: gate, source: "rtsp://camera/1" }\n';
+const HANDBAGS = { kind: 'class', subject: 'handbag', text: 'handbag: today 121, this one none' };
+const REPORT = {
+  outcome: 'faster',
+  speedup: { ratio: 1.9, interval: [1.7, 2.1], unit: 'x' },
+  quality: { kind: 'ap', loss: 0.001, interval: [-0.01, 0.012], pictures: 75 },
+  best: { configuration: CENTERNET_BF16, fps: 41 },
+  faster: {
+    configuration: BEST,
+    speedup: { ratio: 12, interval: [11, 13] },
+    quality: { kind: 'ap', loss: -0.04, interval: [-0.08, 0.01], pictures: 75 },
+    differences: [HANDBAGS],
+  },
+};
+
+it('a report says of each of its two pipelines what was judged of that one', () => {
+  write(JSON.stringify(REPORT));
+  expect(optimisedPipeline(temporary.path, pipelineOf(CENTERNET_BF16))).toMatchObject({
+    predicted: { ratio: 1.9, low: 1.7, high: 2.1 },
+    labelled: { loss: 0.001, pictures: 75 },
+    isFaster: false,
+  });
+  expect(optimisedPipeline(temporary.path, pipelineOf(BEST))).toMatchObject({
+    predicted: { ratio: 12, low: 11, high: 13 },
+    labelled: { loss: -0.04, interval: { low: -0.08, high: 0.01 } },
+    isFaster: true,
+  });
+});
+
+it.each([
+  ['detector', { model: 'picodet-s' }],
+  ['input size', { inputSize: '320x320' }],
+  ['precision', { precision: 'int8' }],
+  ['skipping', { trackBetween: 3 }],
+] as const)('a pipeline with another %s than the report is not what was judged', (_, change) => {
+  write(JSON.stringify(REPORT));
+  expect(optimisedPipeline(temporary.path, pipelineOf({ ...BEST, ...change }))).toBeNull();
+});
+
+it('a best that is not proven has no verdict', () => {
+  write(JSON.stringify({ ...REPORT, outcome: 'quality open' }));
+  expect(optimisedPipeline(temporary.path, pipelineOf(CENTERNET_BF16))).toMatchObject({ labelled: null });
 });
 
 it.each([
   ['no file', null],
   ['no JSON', '{"speedup":'],
-  ['no gain', '{}'],
-  ['no interval', '{"speedup":{"ratio":2}}'],
-  ['a gain outside of its interval', '{"speedup":{"ratio":3,"interval":[1,2]}}'],
-  ['a gain of nothing', '{"speedup":{"ratio":0,"interval":[0,0]}}'],
-  ['a text', '{"speedup":{"ratio":"2","interval":[1,3]}}'],
-])('is unknown with %s', (_, text) => {
+  ['no configuration', '{"outcome":"faster","speedup":{"ratio":2,"interval":[1,3]}}'],
+])('nothing is known with %s', (_, text) => {
   if (text !== null) write(text);
-  expect(predictedGain(temporary.path)).toBeNull();
+  expect(optimisedPipeline(temporary.path, pipelineOf(CENTERNET_BF16))).toBeNull();
+});
+
+it.each([
+  ['no interval', { ratio: 2 }],
+  ['a gain outside of its interval', { ratio: 3, interval: [1, 2] }],
+  ['a gain of nothing', { ratio: 0, interval: [0, 0] }],
+  ['a text', { ratio: '2', interval: [1, 3] }],
+])('the gain is unknown with %s', (_, speedup) => {
+  write(JSON.stringify({ ...REPORT, speedup }));
+  expect(optimisedPipeline(temporary.path, pipelineOf(CENTERNET_BF16))).toMatchObject({ predicted: null });
+});
+
+/** A review of one class of which today's detector reports twelve objects, and answers about all of them. */
+function review(answer: 'yes' | 'no'): void {
+  const objects = Array.from({ length: 12 }, (_, i) => ({
+    id: `${i}`,
+    by: 'today',
+    frames: 5,
+    atUs: i * 1_000_000,
+    box: [i, 0, 10, 10],
+    picture: `review/${i}.jpg`,
+  }));
+  const file = {
+    kind: 'sightline-review',
+    version: 1,
+    subject: 's',
+    createdAt: '2026-01-01T00:00:00.000Z',
+    candidate: 'c',
+    recording: 'r',
+    size: { width: 320, height: 180 },
+    allowed: 0.1,
+    others: [],
+    classes: [{ label: 'handbag', text: 't', both: 0, objects }],
+    frames: [],
+  };
+  writeFileSync(join(temporary.path, 'review.json'), JSON.stringify(file));
+  const answers = objects.map(({ atUs, box }) => ({ label: 'handbag', recording: 'r', atUs, box, answer }));
+  const kept = { kind: 'sightline-answers', version: 1, answers };
+  writeFileSync(join(temporary.path, 'answers.json'), JSON.stringify(kept));
+}
+
+it('people settle the classes that they call wrong, and refuse a pipeline that loses true objects', async () => {
+  expect(await settledClasses(temporary.path)).toEqual([]);
+  review('no');
+  expect(await settledClasses(temporary.path)).toEqual(['handbag']);
+  expect(await settledClasses(temporary.path, join(temporary.path, 'answers.json'))).toEqual(['handbag']);
+  review('yes');
+  await expect(settledClasses(temporary.path)).rejects.toMatchObject({
+    code: 'COMMAND_INVALID',
+    message: expect.stringMatching(/^by the answers this pipeline is worse, so it is not rolled out: handbag: /),
+  });
 });
 
 it.each([

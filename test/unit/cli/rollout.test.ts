@@ -15,6 +15,7 @@ import { openGateway } from '../../support/open-gateways.ts';
 import { guardReport } from '../../support/rollout-doubles.ts';
 import { type RolloutHost, RolloutRig } from '../../support/rollout-rig.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
+import { BASELINE } from '../../support/sample-steps.ts';
 import { TextSink } from '../../support/text-sink.ts';
 
 const TOKEN = 'a-token-of-sixteen-characters';
@@ -146,7 +147,14 @@ describe('sightline rollout', () => {
     const best = { name: 'people', description: 'x', model: { engine: 'fake', name: 'new' }, lanes: 1 };
     const file = join(report, 'best.yaml');
     writeFileSync(file, JSON.stringify({ ...best, defaults: { skip: { trackBetween: 3 } } }));
-    writeFileSync(join(report, 'result.json'), '{"speedup":{"ratio":1.9,"interval":[1.7,2.1]}}');
+    writeFileSync(
+      join(report, 'result.json'),
+      JSON.stringify({
+        outcome: 'faster',
+        speedup: { ratio: 1.9, interval: [1.7, 2.1] },
+        best: { configuration: { ...BASELINE, model: 'new', trackBetween: 3 } },
+      }),
+    );
     const started = await json('rollout', 'start', file);
     expect(started).toMatchObject({ predicted: { ratio: 1.9, low: 1.7, high: 2.1 }, measured: null });
     expect((await run(['rollout', 'status'])).stdout).toContain('gain    1.9 times (1.7 to 2.1) predicted');

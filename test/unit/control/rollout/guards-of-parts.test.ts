@@ -169,6 +169,16 @@ describe('detections of single parts', () => {
       });
     });
 
+    it('one without cars that people have called wrong is not, but its persons are still watched', () => {
+      const settled = ['car'];
+      const options = { cameras: EIGHT, fps: 5, isOtherDetector: true, withCars: EIGHT, settled };
+      const rig = new GuardRig(options).warmUp();
+      rig.run(300, () => noCars);
+      expect(rig.failed).toBeNull();
+      const blind = new GuardRig(options).warmUp();
+      expect(blind.secondsUntilFailure(600, () => BLIND)).not.toBeNull();
+    });
+
     it('one that calls them trucks is not', () => {
       const trucks: Behaviour = {
         sees: (there) => there.map((one) => (one.label === 'car' ? { ...one, label: 'truck' } : one)),

@@ -34,6 +34,7 @@ const FASTER = {
   file: 'report/faster.yaml',
   review: 'review.html',
   ap: 0.378,
+  quality: null,
   speedup: { ratio: 21.5, interval: [21, 22] as const },
   differences: [
     { kind: 'class' as const, subject: 'handbag', text: "handbag: today's detector reports 121, this one none" },

@@ -79,6 +79,16 @@ describe('the rungs', () => {
     ]);
   });
 
+  it('have the network alone behind one that skips: where skipping fails, each way of it does', () => {
+    const nano = (fps: number, skipUnchanged: boolean, trackBetween: number): Finalist => {
+      const { measured } = finalist(fps, 0.7, true, 'nano');
+      const configuration = { ...measured.configuration, decode: 'all', skipUnchanged, trackBetween };
+      return { measured: { ...measured, configuration } as Finalist['measured'], chance: 0.7 };
+    };
+    const several = [nano(1200, true, 5), nano(1100, false, 5), nano(900, false, 2), nano(600, false, 1)];
+    expect(rates(chooseRungs([...several, own(290, 0.99)], OWN, BASE, 3))).toEqual([1200, 600, 290]);
+  });
+
   it('have none that will hardly pass whatever people say', () => {
     const hopeless: Finalist = { ...finalist(320, 0.01), settledChance: 0.1 };
     expect(rates(chooseRungs([hopeless, own(290, 0.99)], OWN, BASE, 3))).toEqual([290]);
