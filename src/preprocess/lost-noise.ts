@@ -27,6 +27,12 @@ const BUSY_WINDOWS = 12;
 const STILL_FACTOR = 6;
 /** Windows in a row without noise. */
 const LOST_WINDOWS = 3;
+/** Blocks whose noise is remembered, to see how it fell. */
+const REMEMBERED = 36;
+/** A picture freezes from one block to the next. Noise that was in the middle of its fall for more blocks has become less: another gain, a denoiser. */
+const MOST_FALLING = 2;
+/** Parts of the fall that are its middle. */
+const MIDDLE = { from: 0.25, to: 0.75 } as const;
 /** Brightness in levels, and the logarithm of the contrast, by which a picture may differ from the one that the usual was learned from. */
 const SAME_LIGHT = { levels: 3, contrast: 0.15 } as const;
 /** Windows in a row after which another light has come to stay. */
@@ -64,6 +70,8 @@ export class LostNoise {
   #otherLight = 0;
   /** Blocks since it was last known what is usual. */
   #unknown = 0;
+  /** Of the newest blocks, how much the quiet cells differ from the block before. */
+  #steps: number[] = [];
   #frozen: { readonly sinceMs: number; readonly busy: number; readonly usual: number } | null = null;
 
   /** @returns since when the picture is frozen; null if it is not, or cannot be told. */
@@ -97,6 +105,7 @@ export class LostNoise {
   interrupt(): void {
     this.#count = 0;
     this.#blocks = [];
+    this.#steps = [];
     this.#lost = 0;
     this.#frozen = null;
   }
@@ -109,6 +118,7 @@ export class LostNoise {
     this.#blocks = [...before, { endMs, samples, differences }];
     const newest = differences[0];
     if (newest === undefined) return;
+    this.#steps = [...this.#steps.slice(1 - REMEMBERED), quantile(newest, QUIET_SHARE)];
     if (this.#frozen !== null && quantile(newest, BUSY_SHARE) > LIVE_FACTOR * this.#frozen.busy) this.interrupt();
     if (this.#blocks.length === BLOCKS) this.#judge(samples);
     this.#unknown = this.#isUsualKnown ? 0 : this.#unknown + 1;
@@ -131,6 +141,7 @@ export class LostNoise {
     const isLost = this.#isUsualKnown && usual >= LEAST_NOISE && noise < ratio * usual;
     this.#lost = isLost ? this.#lost + 1 : 0;
     if (!isLost) this.#learn(noise, busy);
+    else if (this.#lost >= LOST_WINDOWS && isStill(noise, busy) && this.#hasFallenSlowly()) this.#unlearn(samples);
     else if (this.#lost >= LOST_WINDOWS && isStill(noise, busy))
       this.#frozen = { sinceMs: this.#sinceMs(usual), busy: this.#usualSteps(), usual };
   }
@@ -166,6 +177,15 @@ export class LostNoise {
     }
   }
 
+  /** Whether the noise became less over several blocks, and not from one to the next. */
+  #hasFallenSlowly(): boolean {
+    const before = middleOf(this.#steps.slice(0, LOST_WINDOWS * 2));
+    const now = middleOf(this.#steps.slice(-LOST_WINDOWS));
+    const share = (step: number): number => (before - step) / (before - now);
+    const falling = this.#steps.filter((step) => share(step) > MIDDLE.from && share(step) < MIDDLE.to);
+    return before > now && falling.length > MOST_FALLING;
+  }
+
   /** How much the busy cells differ from one block to the next, at most. */
   #usualSteps(): number {
     return Math.max(
@@ -189,6 +209,10 @@ export class LostNoise {
       return ofCell.sort()[RANK]!;
     });
   }
+}
+
+function middleOf(values: readonly number[]): number {
+  return quantile(Float32Array.from(values), 0.5);
 }
 
 function isStill(noise: number, busy: number): boolean {

@@ -13,6 +13,7 @@ import { tailColumn } from './side-history.ts';
  * and A. Ramdas, Sequential estimation of quantiles, 2022). Those `r` that are not rejected are the interval. No correction for many
  * `r` is needed: only one of them is true.
  *
+ * @param spanMs - time in which the blocks came: further ones come no faster. @param without - why there is nothing to judge.
  * @param factors - the `r` of the candidate's tail columns, ascending; holds 1 + margin.
  */
 export function judgeTail(
@@ -20,7 +21,7 @@ export function judgeTail(
   sides: Sides,
   factors: readonly number[],
   risks: Risks,
-  without: string,
+  { without, spanMs }: { readonly without: string; readonly spanMs: number },
 ): GuardReport {
   const frames = sides.candidate.sum('frames');
   const differences = factors.flatMap((factor): TailDifference[] => {
@@ -40,7 +41,7 @@ export function judgeTail(
   // As exact as the factors themselves: (1 + 0.1) - 1 is not 0.1.
   const margin = 1 + question.margin - 1;
   const { blocks } = differences[0]!.excess;
-  const basis = { blocks, spanMs: sides.candidate.spanMs };
+  const basis = { blocks, spanMs };
   return { ...judgeInterval({ ...question, margin }, interval, frames, basis), margin: question.margin };
 }
 

@@ -286,13 +286,16 @@ export class RolloutGuards {
       return judgeEffect(question, this.#shadow.estimate(name, margin), frames, this.#risks, without, spanMs);
     }
     const elapsedMs = this.#sides.stepElapsedMs(this.#options.nowMs());
-    const judge = (of: Sides, risks: Risks): GuardReport =>
-      judgedLate(
+    const judge = (of: Sides, risks: Risks): GuardReport => {
+      // Where the others are busy for a part of the time, more of either part comes no faster than it did until now.
+      const spanMs = Math.max(of.candidate.spanMs, elapsedMs);
+      return judgedLate(
         guard.bySides === 'tail'
-          ? judgeTail(question, of, this.#sides.factors, risks, without)
-          : judgeEffect(question, sideBySide(name, of, margin), frames, risks, without, of.candidate.spanMs),
+          ? judgeTail(question, of, this.#sides.factors, risks, { without, spanMs })
+          : judgeEffect(question, sideBySide(name, of, margin), frames, risks, without, spanMs),
         { question, largest: largestOf(this.#options.guards[name]), elapsedMs },
       );
+    };
     if (disturbed === null) return judge(calm, this.#risks);
     // Two looks share the risks.
     const risks = { pass: this.#risks.pass / 2, fail: this.#risks.fail / 2 };

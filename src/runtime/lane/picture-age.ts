@@ -2,6 +2,10 @@
 const MOST_DRIFT = { media: 0.05, camera: 0.0002 };
 /** Pictures come in bursts, as segments do: the least delay in so much time counts. */
 const WINDOW_S = 15;
+/** A delay up to this may be forgotten, as that of time stamps that do not fit; a longer one stays, but for how far media time fell behind before it. */
+const FORGOTTEN_MS = 2_500;
+/** Over so much time it is learned how far media time falls behind each second. */
+const LEARN_S = 60;
 /** Two clocks that step apart by more between two frames were set. */
 const CLOCK_STEP_MS = 1_000;
 
@@ -70,16 +74,27 @@ class Series {
   #base = Number.POSITIVE_INFINITY;
   #lastMs = Number.NaN;
   #lastDelay = Number.NaN;
+  /** Least delays at the ends of windows in which the pictures were in time, the oldest first. */
+  #inTime: { readonly atMs: number; readonly leastMs: number }[] = [];
+  /** How far media time falls behind each second, as learned; not known yet: as far as it may. */
+  #drift: number;
 
   constructor(mostDrift: number) {
     this.#mostDrift = mostDrift;
+    this.#drift = mostDrift;
   }
 
   add(nowMs: number, delayMs: number): void {
     const waitedMs = nowMs - this.#lastMs;
     const grownMs = delayMs - this.#lastDelay;
-    if (Number.isNaN(this.#startedMs)) this.#startedMs = nowMs;
-    else if (waitedMs > 0) this.#base += this.#mostDrift * waitedMs;
+    // After a pause as long as the window all of what it holds was kept back, if only for a moment.
+    if (Number.isNaN(this.#startedMs) || waitedMs > WINDOW_S * 1000) this.#startedMs = nowMs;
+    if (waitedMs > 0) {
+      const leastMs = this.#leastMs(nowMs);
+      const isInTime = leastMs === null || leastMs - this.#base < FORGOTTEN_MS;
+      if (isInTime && leastMs !== null) this.#learn(nowMs, leastMs);
+      this.#base += (isInTime ? this.#mostDrift : this.#drift) * waitedMs;
+    }
     // What grew by more than was waited is a step of a clock.
     if (grownMs > waitedMs + CLOCK_STEP_MS) this.#shift(grownMs - Math.max(0, waitedMs));
     this.#lastMs = nowMs;
@@ -92,22 +107,41 @@ class Series {
   }
 
   lateMs(nowMs: number): number | null {
+    const leastMs = this.#leastMs(nowMs);
+    return leastMs === null ? null : Math.max(0, leastMs - this.#base);
+  }
+
+  /** The least delay in the window; null while it is not full. */
+  #leastMs(nowMs: number): number | null {
     if (!(nowMs - this.#startedMs >= WINDOW_S * 1000)) return null;
     this.#forget(Math.floor(nowMs / 1000));
-    const least = Math.min(...this.#least);
+    const leastMs = Math.min(...this.#least);
     // Nothing came for so long: that is another trouble.
-    return Number.isFinite(least) ? Math.max(0, least - this.#base) : null;
+    return Number.isFinite(leastMs) ? leastMs : null;
   }
 
   /** The delay of before stays the least; the window begins again. */
   restart(): void {
+    this.#inTime = [];
     this.#startedMs = Number.NaN;
     this.#lastMs = Number.NaN;
     this.#lastDelay = Number.NaN;
     this.#least.fill(Number.POSITIVE_INFINITY);
   }
 
+  /** Takes in the least delay of a window in which the pictures were in time. */
+  #learn(nowMs: number, leastMs: number): void {
+    const last = this.#inTime.at(-1);
+    if (last !== undefined && nowMs - last.atMs < WINDOW_S * 1000) return;
+    this.#inTime.push({ atMs: nowMs, leastMs });
+    const [first] = this.#inTime;
+    if (nowMs - first!.atMs < LEARN_S * 1000) return;
+    this.#drift = Math.min(this.#mostDrift, Math.max(0, (leastMs - first!.leastMs) / (nowMs - first!.atMs)));
+    this.#inTime.shift();
+  }
+
   #shift(byMs: number): void {
+    this.#inTime = [];
     this.#base += byMs;
     for (const [place, least] of this.#least.entries()) this.#least[place] = least + byMs;
   }

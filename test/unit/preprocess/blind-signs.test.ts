@@ -142,6 +142,15 @@ describe('BlindSigns', () => {
     expect(camera.show(150, street, 1)).not.toContain('frozen');
   });
 
+  it('noise that becomes less over a minute, as at dawn, is no frozen picture; what freezes afterwards is', () => {
+    const camera = new Camera();
+    camera.show(150, street, 4);
+    for (let i = 1; i <= 60; i++) expect(camera.show(1, street, 4 - (i / 60) * 2.5)).not.toContain('frozen');
+    expect(camera.show(240, street, 1.5)).not.toContain('frozen');
+    expect(camera.signs.canTellFrozen).toBe(true);
+    expect(frozenFor(camera, 60)).toContain('frozen');
+  });
+
   it('a still scene that an encoder repeats between key frames is not frozen: each key frame is another picture', () => {
     const camera = new Camera();
     camera.show(20, street);

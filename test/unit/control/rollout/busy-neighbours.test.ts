@@ -25,6 +25,18 @@ describe('beside a process that is busy now and then', () => {
     expect(rates(equal)).toEqual(['pass', 'pass']);
   });
 
+  it('what is left is told by how fast the time without it has come', () => {
+    // Five sixths of the time do not count, so what is missing takes six times as long.
+    const mostly = (_: string, second: number): Behaviour => (second % 60 < 50 ? BUSY : CALM);
+    const early = rig({ guards: { p99: { margin: 0.1 } } })
+      .warmUp(60, mostly)
+      .run(180, mostly, mostly);
+    const { verdict, leftMs, reason } = early.report('p99');
+    expect(verdict, reason).toBe('undecided');
+    const [, blocks, needed] = /in (\d+) blocks of time, of which (\d+) are needed/.exec(reason)!.map(Number);
+    expect(leftMs).toBeGreaterThan(0.9 * 180_000 * (needed! / blocks! - 1));
+  });
+
   it('a candidate that drops frames is found', () => {
     const worse = (camera: string, second: number): Behaviour => {
       const usual = nowAndThen(camera, second);

@@ -55,6 +55,12 @@ it('the 99th percentile of the candidate is where as many of its frames are abov
     control: seriesOf(upTo(40), { frames: 1000, [tailColumn(1)]: 10 }),
   };
   const question = { guard: 'p99', subject: 'the latency', harm: 'rise', unit: 'relative', margin: 0.1 } as const;
-  const { estimate } = judgeTail(question, sides, factors, { pass: 0.05, fail: 0.01 }, 'Nothing was seen.');
+  const { estimate } = judgeTail(
+    question,
+    sides,
+    factors,
+    { pass: 0.05, fail: 0.01 },
+    { without: 'Nothing was seen.', spanMs: 60_000 },
+  );
   expect(estimate).toBeCloseTo(0.75, 6);
 });

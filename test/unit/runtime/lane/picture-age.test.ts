@@ -42,6 +42,30 @@ describe('the age of pictures', () => {
     expect(soon.behindMs(send(soon, 76, { delayMs: (s) => (s < 60 ? 50 : 95_050) }).endMs)).toBeGreaterThan(85_000);
   });
 
+  it('stays for as long as the pictures stay late, also by a few seconds', () => {
+    for (const delay of [6_000, 9_000, 95_000]) {
+      const age = new PictureAge();
+      const { endMs } = send(age, 1800, { delayMs: (s) => (s < 200 ? 0 : delay) });
+      expect(age.lateMs(endMs)).toBeGreaterThan(0.8 * delay);
+    }
+  });
+
+  it('stays what it is behind a camera whose time stamps do not fit its rate', () => {
+    const age = new PictureAge();
+    const { endMs } = send(age, 900, { delayMs: (s) => s * 40 + (s < 300 ? 0 : 20_000) });
+    expect(age.lateMs(endMs)).toBeGreaterThan(17_000);
+    expect(age.lateMs(endMs)).toBeLessThan(23_000);
+  });
+
+  it('is not known at once after this process, or the source, stood still for as long as it looks back', () => {
+    const age = new PictureAge();
+    send(age, 60);
+    // All that was kept back comes at once, then pictures come in time.
+    const kept = (s: number): number => Math.max(0, 80_000 - s * 1000);
+    const { mostMs } = send(age, 60, { fromS: 60, delayMs: kept });
+    expect(mostMs).toBeLessThan(5_000);
+  });
+
   it('grows where pictures come slower than they are taken', () => {
     const age = new PictureAge();
     const { endMs } = send(age, 120, { delayMs: (s) => s * 400 });
