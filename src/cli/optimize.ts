@@ -2,12 +2,11 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { durationMs } from '../config/duration.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { isMissing } from '../disk/given-file.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { shellQuoted } from '../measure/report/html.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
 import type { LeverId, Step } from '../optimize/result.ts';
-import { ANSWERS_FILE, type GivenAnswer, readAnswers } from '../optimize/review/answers.ts';
+import { ANSWERS_FILE, type GivenAnswer, keptAnswers, readAnswers } from '../optimize/review/answers.ts';
 import { REVIEW_FILE, readReview } from '../optimize/review/review-file.ts';
 import {
   exportFrames,
@@ -179,14 +178,6 @@ async function review(report: string, flags: Pick<OptimizeFlags, 'json'>, io: Cl
     await server.close();
   }
   await settle(report, await keptAnswers(report), flags, io);
-}
-
-/** The answers in the folder of a report; none if nobody has answered. @throws CONFIG_INVALID for a damaged file; COMMAND_INVALID if it cannot be read */
-function keptAnswers(report: string): Promise<GivenAnswer[]> {
-  return readAnswers(join(report, ANSWERS_FILE)).catch((error: unknown) => {
-    if (isMissing(error)) return [];
-    throw error;
-  });
 }
 
 /** Judges a report by answers; a faster pipeline that they prove becomes the best. */

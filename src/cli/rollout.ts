@@ -20,7 +20,7 @@ import {
   settingsIn,
 } from './flag-values.ts';
 import { GATEWAY_FLAGS, gatewayApi } from './gateway-client.ts';
-import { evaluatedVerdict, optimisedPipeline, settledClasses } from './predicted-gain.ts';
+import { evaluatedVerdict, optimisedPipeline, settledClasses } from './rollout-proof.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
 
 const FLAGS = flagTable({

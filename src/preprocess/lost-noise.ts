@@ -141,9 +141,10 @@ export class LostNoise {
     const isLost = this.#isUsualKnown && usual >= LEAST_NOISE && noise < ratio * usual;
     this.#lost = isLost ? this.#lost + 1 : 0;
     if (!isLost) this.#learn(noise, busy);
-    else if (this.#lost >= LOST_WINDOWS && isStill(noise, busy) && this.#hasFallenSlowly()) this.#unlearn(samples);
-    else if (this.#lost >= LOST_WINDOWS && isStill(noise, busy))
-      this.#frozen = { sinceMs: this.#sinceMs(usual), busy: this.#usualSteps(), usual };
+    else if (this.#lost >= LOST_WINDOWS && isStill(noise, busy)) {
+      if (this.#hasFallenSlowly()) this.#unlearn(samples);
+      else this.#frozen = { sinceMs: this.#sinceMs(usual), busy: this.#usualSteps(), usual };
+    }
   }
 
   /** Noise depends on the light. What is usual is learned anew once the light has stayed another. */
@@ -160,6 +161,7 @@ export class LostNoise {
   #unlearn(samples: Float32Array): void {
     this.#windows = 0;
     this.#busyWindows = 0;
+    this.#steps = [];
     this.#lost = 0;
     this.#light = samples;
   }

@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import { check, parseJson } from '../../config/check.ts';
-import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
+import { isMissing, MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
 import type { DisputedClass, DisputedObject } from '../../evaluate/disputed-objects.ts';
 import { iouXywh } from '../../geometry/iou.ts';
 import type { Difference } from '../gate/difference.ts';
@@ -38,6 +39,16 @@ export async function readAnswers(path: string): Promise<GivenAnswer[]> {
   const as = `--answers ${path}: expected a file of answers, as the review of "sightline optimize" writes it`;
   const content = await readGivenText(path, { code: 'COMMAND_INVALID', as, mostBytes: MOST_BYTES.json });
   return parseAnswers(content, path);
+}
+
+/** The answers in the folder of a report; none if nobody has answered. @throws CONFIG_INVALID for a damaged file; COMMAND_INVALID if it cannot be read */
+export async function keptAnswers(report: string): Promise<GivenAnswer[]> {
+  try {
+    return await readAnswers(join(report, ANSWERS_FILE));
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
 }
 
 /** @param where - for messages. @throws CONFIG_INVALID */

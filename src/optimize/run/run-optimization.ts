@@ -250,11 +250,6 @@ async function searchAndReport(
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
   const offeredFps = subject.recordings.length === 1 ? start.decodable.offeredFps : null;
   const byCpuTime = request.whenBusy === 'cpu-time';
-  if (byCpuTime && shape.isOnGpu)
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      '--when-busy cpu-time: this machine infers on a GPU, of which CPU time says nothing; give wait or go-on',
-    );
   const free = request.whenBusy === 'wait' ? new FreeMachine({ signal, note }) : null;
   const elapsed = (): number => (performance.now() - startedMs) / 1000 - (free?.waitedSeconds ?? 0);
   const evaluator = new PipelineEvaluator({
@@ -515,6 +510,11 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
   const subject = await openSubject(request.subject, request.detector, ffmpeg, signal, note);
   try {
     const { formats, isOnGpu, int8Engines, versions } = await machineFormats(environment, note, signal);
+    if (isOnGpu && request.whenBusy === 'cpu-time')
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        '--when-busy cpu-time: this machine infers on a GPU, of which CPU time says nothing; give wait or go-on',
+      );
     const { pipeline, picture } = subject;
     const baseline = await baselineOf(request, subject);
     const own = baseline.model;

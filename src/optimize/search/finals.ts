@@ -54,13 +54,12 @@ export function chooseFinalists(candidates: readonly Finalist[], fallback: Rated
  */
 export function chooseRungs(
   candidates: readonly Finalist[],
-  baseline: Pick<Configuration, 'model' | 'inputSize'>,
+  baseline: Network,
   fallback: Rated,
   most: number,
 ): Finalist[] {
   const worthwhile = candidates.filter(({ measured }) => worthOf(measured) >= worthOf(fallback) * LEAST_BENEFIT);
-  const isOwn = ({ measured: { configuration } }: Finalist): boolean =>
-    configuration.model === baseline.model && configuration.inputSize === baseline.inputSize;
+  const isOwn = ({ measured: { configuration } }: Finalist): boolean => isSameNetwork(configuration, baseline);
   const byWorth = (own: readonly Finalist[]): Finalist | undefined =>
     [...own].sort((a, b) => expectedAlone(b, fallback) - expectedAlone(a, fallback))[0];
   const likely = bySpeed(
@@ -69,10 +68,8 @@ export function chooseRungs(
   const [fastest] = likely;
   const safest = byWorth(worthwhile.filter((one) => isOwn(one) && one.chance > 0));
   // Where skipping is what fails, each way of skipping fails: its network alone is the rung behind it.
-  const isPlain = ({ measured: { configuration: own } }: Finalist): boolean =>
-    own.model === fastest?.measured.configuration.model &&
-    own.inputSize === fastest.measured.configuration.inputSize &&
-    !skipsWork(own);
+  const isPlain = ({ measured: { configuration } }: Finalist): boolean =>
+    isSameNetwork(configuration, fastest!.measured.configuration) && !skipsWork(configuration);
   const wanted = [fastest, safest, likely.find(isPlain), ...chooseFinalists(candidates, fallback, most)];
   const chosen: Finalist[] = [];
   for (const one of wanted)
@@ -90,8 +87,14 @@ export function expectedAlone({ measured, chance }: Finalist, fallback: Rated): 
   return chance * worthOf(measured) + (1 - chance) * worthOf(fallback);
 }
 
+type Network = Pick<Configuration, 'model' | 'inputSize'>;
+
+function isSameNetwork(a: Network, b: Network): boolean {
+  return a.model === b.model && a.inputSize === b.inputSize;
+}
+
 function isAlike({ measured: { configuration: a } }: Finalist, { measured: { configuration: b } }: Finalist): boolean {
-  return a.model === b.model && a.inputSize === b.inputSize && hasSameSkips(a, b);
+  return isSameNetwork(a, b) && hasSameSkips(a, b);
 }
 
 /** What the fastest finalist that passes reaches on average, if they pass independently of each other. */

@@ -8,8 +8,8 @@ import { DECIDING_FIGURE, IOU_TYPES } from '../evaluate/coco-rules.ts';
 import { configurationOf } from '../optimize/levers/apply-configuration.ts';
 import { qualityKey } from '../optimize/levers/levers.ts';
 import type { Configuration } from '../optimize/result.ts';
-import { ANSWERS_FILE, readAnswers } from '../optimize/review/answers.ts';
-import { readReview } from '../optimize/review/review-file.ts';
+import { keptAnswers, readAnswers } from '../optimize/review/answers.ts';
+import { REVIEW_FILE, readReview } from '../optimize/review/review-file.ts';
 import { judgeReview } from '../optimize/review/settle-report.ts';
 import type { PipelineConfig } from '../pipeline/pipeline.ts';
 import { type LabelledVerdict, type Prediction, prediction } from '../protocol/rollout-records.ts';
@@ -174,9 +174,10 @@ export function evaluatedVerdict(path: string, candidate: string): LabelledVerdi
  * @throws COMMAND_INVALID if they say that it is worse in one; CONFIG_INVALID, COMMAND_INVALID for files that cannot be read
  */
 export async function settledClasses(report: string, file?: string): Promise<readonly string[]> {
-  const kept = join(report, ANSWERS_FILE);
-  if (file === undefined && !existsSync(kept)) return [];
-  const verdict = judgeReview(await readReview(report), await readAnswers(file ?? kept));
+  // Answers to an earlier search stay where a later one asks nothing.
+  if (file === undefined && !existsSync(join(report, REVIEW_FILE))) return [];
+  const given = file === undefined ? await keptAnswers(report) : await readAnswers(file);
+  const verdict = judgeReview(await readReview(report), given);
   const worse = verdict.classes.filter((one) => one.verdict.state === 'worse');
   if (worse.length > 0)
     throw wrongCommand(

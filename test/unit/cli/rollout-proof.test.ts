@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { evaluatedVerdict, optimisedPipeline, settledClasses } from '../../../src/cli/predicted-gain.ts';
+import { evaluatedVerdict, optimisedPipeline, settledClasses } from '../../../src/cli/rollout-proof.ts';
 import { applyToText } from '../../../src/optimize/levers/apply-configuration.ts';
 import type { Configuration } from '../../../src/optimize/result.ts';
 import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
@@ -113,6 +113,10 @@ function review(answer: 'yes' | 'no'): void {
 }
 
 it('people settle the classes that they call wrong, and refuse a pipeline that loses true objects', async () => {
+  expect(await settledClasses(temporary.path)).toEqual([]);
+  review('no');
+  // Answers stay where a later search asks nothing.
+  rmSync(join(temporary.path, 'review.json'));
   expect(await settledClasses(temporary.path)).toEqual([]);
   review('no');
   expect(await settledClasses(temporary.path)).toEqual(['handbag']);
