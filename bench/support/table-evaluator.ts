@@ -68,7 +68,8 @@ export class TableEvaluator implements Evaluator {
   }
 
   async checkHarmless(configuration: Configuration): Promise<Quality> {
-    return this.screen(configuration);
+    this.#spend('screen', JSON.stringify(configuration), 'check');
+    return this.#quality(configuration);
   }
 
   async confirm(configuration: Configuration): Promise<Quality> {
@@ -104,9 +105,9 @@ export class TableEvaluator implements Evaluator {
     return entry;
   }
 
-  #spend(kind: WorkKind, what: string): void {
+  #spend(kind: WorkKind, what: string, name: string = kind): void {
     this.#seconds += EXPECTED_SECONDS[kind];
-    this.path.push(`${kind} ${what}`);
+    this.path.push(`${name} ${what}`);
   }
 
   #noise(): number {

@@ -9,7 +9,7 @@ import { OutputLock } from '../sinks/output-lock.ts';
 import type { MachineFacts } from './machine-facts.ts';
 
 const MEASUREMENT_KINDS = [
-  ...(['baseline', 'probe', 'trial', 'pair', 'confirm', 'quality', 'verdict', 'capacity', 'engine'] as const),
+  ...(['baseline', 'probe', 'trial', 'pair', 'confirm', 'quality', 'check', 'verdict', 'capacity', 'engine'] as const),
 ];
 export type MeasurementKind = (typeof MEASUREMENT_KINDS)[number];
 

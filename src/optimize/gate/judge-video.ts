@@ -90,6 +90,8 @@ const DEFAULTS: VideoTolerances = {
 const FEWEST_BLOCKS = 10;
 /** A class with less cannot be judged alone: the reference may be wrong for a moment, with scores just above its threshold. */
 const FEWEST_OF_A_CLASS = { objects: 10, units: 5 };
+/** Of another detector it is worth a look, and no more, if a class falls to this share in a clip of which nobody knows the truth. */
+const SHARE_TO_LOOK_AT = 0.25;
 /** Scores may move by so many times `maxLoss`, as a share of the boxes that are reported (ADR 60). */
 const PUBLISHED_FACTOR = 2.5;
 /** Share of the reference's frames for which a candidate may publish nothing. */
@@ -136,7 +138,8 @@ export async function judgeVideo(
     ? `${f1}, a loss of ${figure(overall.loss)} (${intervalText(overall.interval, level)}) where ${figure(allowed)} is allowed; ${publishedText(published, allowed, level)}`
     : `${[...(found.attributes ?? []).map(attributeText), `${f1}, which is not judged`].join('; ')}`;
   const differing = differencesIn(found, tolerances, demands);
-  const lost = lostClasses(demands.agreement ? byClass : byClass.map(anywhere), FEWEST_OF_A_CLASS);
+  const occurring = demands.agreement ? byClass : byClass.map(anywhere);
+  const lost = lostClasses(occurring, FEWEST_OF_A_CLASS, isTruth ? undefined : SHARE_TO_LOOK_AT);
   const fallen = demands.agreement ? fallenClasses(figures, allowed) : [];
   const objections = [
     ...objectionsTo(found, tolerances, demands),

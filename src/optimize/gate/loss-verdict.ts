@@ -94,14 +94,16 @@ export type ClassFound = Pick<PublishedClass, 'label' | 'units' | 'foundByRefere
  * Finds classes that a candidate has lost, whatever the mean says: it finds at most a tenth of what the reference finds.
  *
  * @param fewest - objects that the reference must find, and pieces of evidence in which they must occur.
+ * @param share - another share than a tenth.
  */
 export function lostClasses<T extends ClassFound>(
   classes: readonly T[],
   fewest: { readonly objects: number; readonly units: number },
+  share = LOST_SHARE,
 ): T[] {
   return classes.filter(
     ({ units, foundByReference, foundByCandidate }) =>
-      units >= fewest.units && foundByReference >= fewest.objects && foundByCandidate <= LOST_SHARE * foundByReference,
+      units >= fewest.units && foundByReference >= fewest.objects && foundByCandidate <= share * foundByReference,
   );
 }
 

@@ -44,3 +44,9 @@ export function passChance(estimates: readonly SearchEstimate[], allowed: number
   if (variance === 0) return room >= 0 ? 1 : 0;
   return normalCdf(room / Math.sqrt(variance));
 }
+
+/** A chance in words: what is small is not told as nothing. */
+export function chanceText(chance: number): string {
+  const share = Math.round(chance * 100);
+  return chance > 0 && share === 0 ? 'less than 1 %' : `${share} %`;
+}

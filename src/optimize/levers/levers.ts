@@ -244,6 +244,16 @@ export function withoutSkips(configuration: Configuration): Configuration {
   return { ...configuration, ...Object.fromEntries(none) };
 }
 
+/**
+ * Returns what detects the same without what is tuned: the baseline if it does; else its levers that change no detection, one frame at a time.
+ */
+export function untuned(configuration: Configuration, baseline: Configuration): Configuration {
+  if (qualityKey(configuration) === qualityKey(baseline)) return baseline;
+  const neutral = LEVER_IDS.filter((lever) => !LEVERS[lever].affectsDetections);
+  const values = Object.fromEntries(neutral.map((lever) => [lever, baseline[lever]]));
+  return { ...configuration, ...values, maxBatch: 1 };
+}
+
 /** Returns whether some frames are not inferred. */
 export function skipsWork(configuration: Configuration): boolean {
   return !hasSameSkips(configuration, withoutSkips(configuration));

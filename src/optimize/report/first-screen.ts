@@ -175,6 +175,12 @@ function sentences({ outcome, input, verdict }: Findings): readonly string[] {
         'These figures say nothing about what is faster. Other programs used the machine while they were measured.',
       ];
     case 'untried':
+      // The most promising was ruled out first.
+      if (input.steps[0] !== undefined)
+        return [
+          `Nothing was worth a run beside your pipeline. ${describeStep(input.steps[0])}: ${input.steps[0].reason}.`,
+          ...(input.ended === 'budget' ? ['The time ended before everything was tried.'] : []),
+        ];
       return [
         input.ended === 'budget'
           ? 'The time was too short to measure a single change. Give a larger --budget; --plan says how long it takes.'

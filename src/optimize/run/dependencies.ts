@@ -42,7 +42,7 @@ export async function dependenciesOf(ground: RunGround): Promise<(kind: Measurem
   const rate: Dependencies = ground.byCpuTime ? { rate: 'CPU time' } : {};
   const targets = ground.targets.map(({ text }) => text).join(',');
   return (kind) => {
-    if (kind === 'quality' || kind === 'verdict') return { ...all, ...judged };
+    if (kind === 'quality' || kind === 'check' || kind === 'verdict') return { ...all, ...judged };
     // Its verdicts are part of the result.
     return kind === 'capacity' ? { ...all, ...rate, targets } : { ...all, ...rate };
   };

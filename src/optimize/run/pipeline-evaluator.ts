@@ -176,7 +176,7 @@ export class PipelineEvaluator implements Evaluator {
   async checkHarmless(configuration: Configuration): Promise<Quality> {
     const { quality } = this.#options;
     const name = `${quality.nameOf('search')}, that nothing changes`;
-    return this.#judged('quality', configuration, name, () => quality.checkHarmless(configuration));
+    return this.#judged('check', configuration, name, () => quality.checkHarmless(configuration));
   }
 
   async confirm(configuration: Configuration, finalists: number): Promise<Quality> {
@@ -186,7 +186,7 @@ export class PipelineEvaluator implements Evaluator {
   }
 
   async #judged(
-    kind: 'quality' | 'verdict',
+    kind: 'quality' | 'check' | 'verdict',
     configuration: Configuration,
     name: string,
     judge: () => Promise<object>,

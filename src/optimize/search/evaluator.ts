@@ -79,7 +79,7 @@ export interface Evaluator {
    * @param hasClip - whether the recording is looked at even where labels judge.
    */
   screen(configuration: Configuration, hasClip?: boolean): Promise<Quality>;
-  /** Checks by a run that a configuration detects what the baseline detects, which its levers promise. */
+  /** Checks by a run that a configuration detects what it detects untuned, which its levers promise; see `untuned`. */
   checkHarmless(configuration: Configuration): Promise<Quality>;
   /** Judges one of several finalists on the held-out part. */
   confirm(configuration: Configuration, finalists: number): Promise<Quality>;

@@ -1,4 +1,5 @@
 import { normalCdf } from '../../measure/distributions.ts';
+import { chanceText } from '../gate/pass-chance.ts';
 import { aspectOf, pixelsOf } from '../levers/input-shapes.ts';
 import type { CandidateModel } from '../levers/lever-options.ts';
 import { hasSameSkips, qualityKey, skipsWork } from '../levers/levers.ts';
@@ -68,7 +69,7 @@ export class QualityBook {
       const { verdict, loss: lost, chance } = same.quality;
       // Close to the limit another format or kernel may be on its other side.
       if (verdict === 'passed' || Math.abs(lost - allowed) <= FORMAT_TOLERANCE) return null;
-      const found = `lost ${points(lost)} in ${same.configuration.precision}, a chance of ${Math.round(chance * 100)} % to pass`;
+      const found = `lost ${points(lost)} in ${same.configuration.precision}, a chance of ${chanceText(chance)} to pass`;
       return `${model} at ${inputSize} ${found}; its formats hardly differ`;
     }
     const loss = this.#expectedLoss(configuration);

@@ -1,3 +1,4 @@
+import { chanceText } from '../gate/pass-chance.ts';
 import {
   changedLevers,
   configurationKey,
@@ -6,6 +7,7 @@ import {
   LEVERS,
   qualityKey,
   skipsWork,
+  untuned,
 } from '../levers/levers.ts';
 import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step, StepVerdict } from '../result.ts';
@@ -169,6 +171,7 @@ class Search {
     isDone = (await this.#whileTimeLasts(() => this.#improve())) && isDone;
     await this.#chooseAmongEqual();
     this.#lab.reserved = this.#faster === null ? [] : ['compare'];
+    await this.#keepHarmless();
     const speedup = await this.#againstBaseline();
     this.#lab.reserved = [];
     const faster = await this.#fasterAnswer();
@@ -317,7 +320,7 @@ class Search {
       const refusal = this.#lab.qualities.likelyRefusal(to);
       const chance = this.#chanceOf(to);
       const speed = `at most ${fps.toFixed(1)} frames/s by its parts; ${this.#current.fps.toFixed(1)} were measured`;
-      const unlikely = chance < 1 ? `; its chance to pass is ${Math.round(chance * 100)} %` : '';
+      const unlikely = chance < 1 ? `; its chance to pass is ${chanceText(chance)}` : '';
       if (this.#lab.qualities.judged(to)?.verdict !== 'refused')
         this.#log.ruleOut(this.#changeTo(to), refusal ?? `${speed}${unlikely}`);
     }
@@ -455,25 +458,46 @@ class Search {
     }
   }
 
+  /** Checks the result by a run. Where its levers that change no detection do, what they tune is given without them, or the baseline stays. */
+  async #keepHarmless(): Promise<void> {
+    this.#current = (await this.#harmless(this.#current)) ?? this.#lab.measured(this.#options.baseline)!;
+  }
+
+  /** The configuration if a run shows that it detects what it detects untuned; else the untuned one; null if that is not to be had. */
+  async #harmless(measured: MeasuredConfiguration): Promise<MeasuredConfiguration | null> {
+    const { baseline } = this.#options;
+    const { configuration } = measured;
+    const plain = untuned(configuration, baseline);
+    if (configurationKey(plain) === configurationKey(configuration)) return measured;
+    const harm = await this.#lab.checkHarmless(configuration);
+    if (harm?.verdict === 'passed') return measured;
+    const lever = changedLevers(plain, configuration)[0]!;
+    const predictedGain = this.#lab.predictions.gain(plain, configuration);
+    const change: Change = { lever, from: plain, to: configuration, predictedGain };
+    if (harm === null) this.#log.add(change, 'failed', this.#lab.failureOf(configuration)!);
+    else this.#log.notPassed(change, harm);
+    const mayBeGiven = plain.maxBatch === baseline.maxBatch || this.#space.levers.includes('maxBatch');
+    if (!mayBeGiven || !this.#space.isPossible(plain)) return null;
+    if (this.#lab.measured(plain) === null) await this.#lab.pair(baseline, plain, true);
+    return this.#lab.measured(plain);
+  }
+
   /** The proof of the result: without a certain gain over the baseline the baseline stays. */
   async #againstBaseline(): Promise<Comparison | null> {
     const { baseline } = this.#options;
     const own = this.#lab.measured(baseline)!;
     const { configuration, meetsTargets } = this.#current;
     if (configurationKey(configuration) === configurationKey(baseline)) return null;
-    const isHarmless = qualityKey(configuration) === qualityKey(baseline);
-    const harm = isHarmless && this.#lab.fits(['screen']) ? await this.#lab.checkHarmless(configuration) : null;
-    const proof = harm?.verdict === 'refused' ? null : await this.#proofOf(configuration);
+    const proof = await this.#proofOf(configuration);
     const isProven = proof !== null && (proof.interval[0] > 1 || (meetsTargets && !own.meetsTargets));
     if (isProven) return proof;
     const change = this.#changeFrom(own, configuration);
-    const why =
-      harm?.verdict === 'refused'
-        ? harm.reason
-        : `measured in turn with the baseline: ${proof === null ? 'it failed' : `${times(proof.ratio)}, which may be chance`}`;
-    const details = { measuredGain: proof?.ratio ?? null, interval: proof?.interval ?? null };
-    const measurements = [...(harm?.measurements ?? []), ...(proof?.measurements ?? [])];
-    this.#log.add(change, 'inconclusive', `${why}; the baseline stays`, { ...details, measurements });
+    const why = `measured in turn with the baseline: ${proof === null ? 'it failed' : `${times(proof.ratio)}, which may be chance`}`;
+    this.#log.add(change, 'inconclusive', `${why}; the baseline stays`, {
+      measuredGain: proof?.ratio ?? null,
+      interval: proof?.interval ?? null,
+      measurements: proof?.measurements ?? [],
+    });
     this.#current = own;
     return null;
   }
@@ -493,8 +517,10 @@ class Search {
   /** What is certainly faster than the result if people accept its differences. */
   async #fasterAnswer(): Promise<FasterAnswer | null> {
     if (this.#faster === null) return null;
-    const measured = await this.#tunedLikeTheBest(this.#faster.measured);
-    if (measured.fps < this.#current.fps * WORTH_A_QUESTION) return null;
+    const tuned = await this.#tunedLikeTheBest(this.#faster.measured);
+    if (tuned.fps < this.#current.fps * WORTH_A_QUESTION) return null;
+    const measured = await this.#harmless(tuned);
+    if (measured === null || measured.fps < this.#current.fps * WORTH_A_QUESTION) return null;
     const speedup = await this.#proofOf(measured.configuration);
     return speedup === null || speedup.interval[0] <= 1 ? null : { ...this.#faster, measured, speedup };
   }
@@ -571,7 +597,7 @@ function reasonOf(
   const rates = `${from.toFixed(1)} to ${to.toFixed(1)} frames/s, ${times(ratio)}`;
   if (before.meetsTargets && !after.meetsTargets) return `${rates}; misses a target that was met`;
   if (!before.meetsTargets && after.meetsTargets) return `${rates}; meets the targets`;
-  const unsure = chance < 1 ? `, with a chance of ${Math.round(chance * 100)} % to pass` : '';
+  const unsure = chance < 1 ? `, with a chance of ${chanceText(chance)} to pass` : '';
   return `${rates}; ${isTaken ? 'taken' : 'not taken'}${unsure}`;
 }
 

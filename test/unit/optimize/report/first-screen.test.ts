@@ -120,6 +120,15 @@ describe('the verdict', () => {
     expect(cards.map(({ title }) => title)).toEqual(['Today']);
     expect({ counts, rises }).toEqual({ counts: null, rises: [] });
   });
+
+  it('says of a search that ran no change why not, and not that it tried none', () => {
+    const steps = INPUT.steps.filter(({ verdict }) => verdict === 'ruled-out');
+    const [first] = screenOf({ ...UNCHANGED, steps }).sentences;
+    expect(first).toContain(`Nothing was worth a run beside your pipeline. `);
+    expect(first).toContain(steps[0]!.reason);
+    const none = screenOf({ ...UNCHANGED, steps: [], ended: 'budget' });
+    expect(none.sentences[0]).toContain('too short to measure a single change');
+  });
 });
 
 describe('the choice', () => {

@@ -3,6 +3,7 @@ import { TableIndex } from '../../../../bench/support/configuration-table.ts';
 import { TableEvaluator } from '../../../../bench/support/table-evaluator.ts';
 import { seededRandom } from '../../../../src/core/seeded-random.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
+import { untuned } from '../../../../src/optimize/levers/levers.ts';
 import type { Configuration } from '../../../../src/optimize/result.ts';
 import type { Evaluator, Quality } from '../../../../src/optimize/search/evaluator.ts';
 import { planSearch } from '../../../../src/optimize/search/plan-search.ts';
@@ -296,7 +297,25 @@ describe('the held-out part', () => {
     const confirm = async (configuration: Configuration): Promise<Quality> => judged(configuration, false);
     const { best, speedup, steps } = await search(optionsFor(altered(1, { confirm, checkHarmless })));
     expect([best.configuration, speedup]).toEqual([INDEX.table.baseline, null]);
-    expect(steps.at(-1)!.reason).toMatch(/the baseline stays/);
+    expect(steps.at(-1)).toMatchObject({ verdict: 'refused', isTaken: false });
+  });
+
+  it('gives another network without what it does not bear, as batches, and says so', async () => {
+    const table = new TableEvaluator(INDEX, 1);
+    const own = INDEX.table.baseline;
+    const checked: Configuration[] = [];
+    const checkHarmless = async (configuration: Configuration): Promise<Quality> => {
+      checked.push(configuration);
+      return configuration.model === own.model ? table.checkHarmless(configuration) : judged(configuration, false);
+    };
+    const { best, speedup, steps, refused } = await search(optionsFor(altered(1, { checkHarmless })));
+    expect(best.configuration.model).not.toBe(own.model);
+    expect(checked).toHaveLength(1);
+    expect(best.configuration).toEqual(untuned(checked[0]!, own));
+    expect(best.configuration).not.toEqual(checked[0]);
+    expect(speedup!.interval[0]).toBeGreaterThan(1);
+    expect(refused.map(({ configuration }) => configuration)).toContainEqual(checked[0]);
+    expect(steps.at(-1)).toMatchObject({ verdict: 'refused', isTaken: false });
   });
 
   it('sees each finalist once, at the level of all of them, however much time is left', async () => {
