@@ -113,6 +113,8 @@ export class SideHistory {
   #disturbed: Sides;
   /** When the step began, as far as this panel knows. */
   #stepMs: number | null;
+  /** When this panel began to watch: before that, streams may have published frames that nobody saw, as while a host was down. */
+  #watchedFromMs: number | null = null;
   /** Figures of the control since the baselines were last checked. */
   #check: { fromMs: number | null; frames: number; tail: number } = { fromMs: null, frames: 0, tail: 0 };
   /** In this step. */
@@ -139,6 +141,7 @@ export class SideHistory {
 
   add(observation: SideObservation, nowMs: number): void {
     this.#stepMs ??= nowMs;
+    this.#watchedFromMs ??= nowMs;
     const stream = this.#streamOf(observation.stream);
     if (observation.frames > 0) stream.frameMs = nowMs;
     const isCandidate = observation.side === 'candidate';
@@ -221,11 +224,15 @@ export class SideHistory {
    */
   withoutBaseline(names: readonly string[], nowMs: number): string[] {
     this.#stepMs ??= nowMs;
-    const waitedMs = nowMs - this.#stepMs;
+    const watchedFromMs = this.#watchedSince(nowMs);
+    const waitedMs = nowMs - Math.max(this.#stepMs, watchedFromMs);
     const lacking = names.filter((name) => !isEnough(this.#recentOf(name)));
     if (lacking.length === names.length && waitedMs < FIRST_MS) return lacking;
     if (waitedMs >= MOST_WAIT_MS) return [];
-    return lacking.filter((name) => nowMs - (this.#streams.get(name)?.frameMs ?? Number.NEGATIVE_INFINITY) < QUIET_MS);
+    return lacking.filter((name) => {
+      const frameMs = this.#streams.get(name)?.frameMs ?? null;
+      return frameMs !== null && nowMs - Math.max(frameMs, watchedFromMs) < QUIET_MS;
+    });
   }
 
   /** Of these streams, those without a new baseline that are no longer waited for. */
@@ -251,7 +258,7 @@ export class SideHistory {
   /** Of these streams, those that published no frame for ten minutes of this step. */
   silent(names: readonly string[], nowMs: number): string[] {
     this.#stepMs ??= nowMs;
-    const startMs = this.#stepMs;
+    const startMs = Math.max(this.#stepMs, this.#watchedSince(nowMs));
     return names.filter((name) => nowMs - Math.max(startMs, this.#streams.get(name)?.frameMs ?? startMs) >= SILENT_MS);
   }
 
@@ -267,6 +274,11 @@ export class SideHistory {
   get state(): SideHistoryState {
     const streams = [...this.#streams].map(([name, { recent: _, ...rest }]) => structuredClone({ name, ...rest }));
     return { streams, calm: stateOf(this.#calm), disturbed: stateOf(this.#disturbed), stepMs: this.#stepMs };
+  }
+
+  #watchedSince(nowMs: number): number {
+    this.#watchedFromMs ??= nowMs;
+    return this.#watchedFromMs;
   }
 
   #newSides(state?: z.infer<typeof sidesState>): Sides {

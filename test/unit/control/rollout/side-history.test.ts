@@ -57,6 +57,27 @@ describe('both sides of a stream', () => {
   });
 });
 
+describe('a stream', () => {
+  it('is silent by what was watched: while the control was down nobody saw its frames', () => {
+    const before = historyOf(...times(30));
+    const restored = new SideHistory(1.1, before.state);
+    const nightMs = 8 * 3_600_000;
+    expect(restored.silent(['gate'], nightMs)).toEqual([]);
+    expect(restored.silent(['gate'], nightMs + 599_999)).toEqual([]);
+    expect(restored.silent(['gate'], nightMs + 600_000)).toEqual(['gate']);
+    expect(before.silent(['gate'], nightMs)).toEqual(['gate']);
+  });
+
+  it('is waited for after the control was down, though its last frame is old', () => {
+    const restored = new SideHistory(1.1, historyOf(...times(30)).state);
+    const nightMs = 8 * 3_600_000;
+    expect(restored.withoutBaseline(['gate'], nightMs)).toEqual(['gate']);
+    restored.add(second('control'), nightMs);
+    expect(restored.withoutBaseline(['gate'], nightMs + 30_000)).toEqual(['gate']);
+    expect(restored.abandoned(['gate'], nightMs + 30_000)).toEqual([]);
+  });
+});
+
 describe('a baseline', () => {
   it.each([
     ['500 frames, however soon', times(20), true],
