@@ -13,13 +13,13 @@ const reportPath = process.env.SIGHTLINE_TEST_REPORT;
  * the libraries of two engines, or ask how the process is scheduled.
  */
 const ALONE = [
-  'test/unit/compile/tfjs.test.ts',
-  'test/unit/source/dialler.test.ts',
-  'test/unit/config/placeholders.test.ts',
-  'test/unit/host/changed-streams.test.ts',
-  'test/unit/host/examine-pipeline.test.ts',
-  'test/unit/runtime/lane/lane-schedule.test.ts',
-  'test/unit/store/packages/provide-package.test.ts',
+  'test/unit/network/compile/tfjs.test.ts',
+  'test/unit/frame/source/dialler.test.ts',
+  'test/unit/settings/config/placeholders.test.ts',
+  'test/unit/serve/host/changed-streams.test.ts',
+  'test/unit/serve/host/examine-pipeline.test.ts',
+  'test/unit/frame/runtime/lane/lane-schedule.test.ts',
+  'test/unit/network/store/packages/provide-package.test.ts',
 ];
 const LOGIC = ['test/unit/**/*.test.ts', 'test/rules/**/*.test.ts'];
 /** The ways that every user takes: what a change breaks first. `npm test` runs no other real process. */
@@ -34,20 +34,20 @@ const MAIN = [
 /** Simulations by the hundred, fuzz and statistics, beside the files of logic: each costs more than five seconds and finds nothing alone. */
 const SIMULATIONS = [
   'test/unit/**/*.long.test.ts',
-  'test/unit/compile/fuzz-onnx.test.ts',
-  'test/unit/control/planning/scale-advisor.test.ts',
-  'test/unit/control/rollout/busy-neighbours.test.ts',
-  'test/unit/control/rollout/guards-of-parts.test.ts',
-  'test/unit/gateway/access/stream-scope.test.ts',
-  'test/unit/gateway/recorded-elsewhere.test.ts',
-  'test/unit/host/foreign-rollouts.test.ts',
-  'test/unit/host/patched-streams.test.ts',
-  'test/unit/measure/bootstrap.test.ts',
-  'test/unit/statistics/sequential.test.ts',
-  'test/unit/optimize/gate/judge-labels.test.ts',
-  'test/unit/optimize/run/quality-bench.test.ts',
-  'test/unit/optimize/search/search.test.ts',
-  'test/unit/preprocess/change-gate.test.ts',
+  'test/unit/network/compile/fuzz-onnx.test.ts',
+  'test/unit/fleet/control/planning/scale-advisor.test.ts',
+  'test/unit/fleet/control/rollout/busy-neighbours.test.ts',
+  'test/unit/fleet/control/rollout/guards-of-parts.test.ts',
+  'test/unit/serve/gateway/access/stream-scope.test.ts',
+  'test/unit/serve/gateway/recorded-elsewhere.test.ts',
+  'test/unit/serve/host/foreign-rollouts.test.ts',
+  'test/unit/serve/host/patched-streams.test.ts',
+  'test/unit/lab/measure/bootstrap.test.ts',
+  'test/unit/base/statistics/sequential.test.ts',
+  'test/unit/lab/optimize/gate/judge-labels.test.ts',
+  'test/unit/lab/optimize/run/quality-bench.test.ts',
+  'test/unit/lab/optimize/search/search.test.ts',
+  'test/unit/frame/preprocess/change-gate.test.ts',
 ];
 /**
  * What `.ci/run` runs beside `npm test`: what is cheap, what finds faults that no cheaper file finds (bench/tests/README.md), and one of each
@@ -117,8 +117,8 @@ const GATE = [
   'test/integration/tried-rules.test.ts',
   'test/integration/webhook-file.test.ts',
   'test/rules/page-protocol.test.ts',
-  'test/unit/gateway/roles.test.ts',
-  'test/unit/sinks/kafka-sink.test.ts',
+  'test/unit/serve/gateway/roles.test.ts',
+  'test/unit/after/sinks/kafka-sink.test.ts',
 ];
 
 /** Parts of paths in the order in which their files start: those that take longest first, so that none is alone at the end. */

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { readEnvironment } from '../src/config/environment.ts';
-import { openFfmpeg } from '../src/decode/ffmpeg-binary.ts';
-import { nvidiaDriver, nvidiaGpus } from '../src/store/tensorflow/nvidia-driver.ts';
+import { openFfmpeg } from '../src/frame/decode/ffmpeg-binary.ts';
+import { nvidiaDriver, nvidiaGpus } from '../src/network/store/tensorflow/nvidia-driver.ts';
+import { readEnvironment } from '../src/settings/config/environment.ts';
 import { type Ask, accept, acceptanceSteps, acceptanceTable, notRun } from './support/acceptance.ts';
 
 /**

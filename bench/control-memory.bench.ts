@@ -1,8 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ControlPlane, TaskHandler } from '../src/control/control-plane.ts';
-import { openRedisControlPlane } from '../src/control/redis/redis-control-plane.ts';
-import type { JobOrder, Task } from '../src/protocol/fleet.ts';
+import type { ControlPlane, TaskHandler } from '../src/fleet/control/control-plane.ts';
+import { openRedisControlPlane } from '../src/fleet/control/redis/redis-control-plane.ts';
+import type { JobOrder, Task } from '../src/wire/protocol/fleet.ts';
 import type { BenchContext } from './support/bench-context.ts';
 import { megabytes, ms } from './support/format.ts';
 import { missingRedis, RedisProcess } from './support/redis-process.ts';

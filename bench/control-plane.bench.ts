@@ -1,7 +1,7 @@
-import { FleetInbox } from '../src/control/view/fleet-inbox.ts';
-import { allReported } from '../src/control/view/fleet-summary.ts';
-import { systemClock } from '../src/core/clock.ts';
-import { percentilesOf } from '../src/telemetry/sliding-window.ts';
+import { systemClock } from '../src/base/core/clock.ts';
+import { FleetInbox } from '../src/fleet/control/view/fleet-inbox.ts';
+import { allReported } from '../src/fleet/control/view/fleet-summary.ts';
+import { percentilesOf } from '../src/frame/telemetry/sliding-window.ts';
 import type { BenchContext } from './support/bench-context.ts';
 import { ms, percent } from './support/format.ts';
 import { type PlanCost, planAlone } from './support/plan-alone.ts';

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import type { ComputePrecision } from '../src/core/model.ts';
-import { SightlineError } from '../src/errors/sightline-error.ts';
+import type { ComputePrecision } from '../src/base/core/model.ts';
+import { SightlineError } from '../src/base/errors/sightline-error.ts';
 import { type BenchContext, preparedModel, SLOW_MODEL } from './support/bench-context.ts';
 import { type EngineRun, engineAlone } from './support/engine-alone.ts';
 import { fps, ms } from './support/format.ts';

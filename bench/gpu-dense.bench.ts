@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { emitOnnx } from '../src/compile/onnx/emit-onnx.ts';
-import { SightlineError } from '../src/errors/sightline-error.ts';
-import { prepareModel } from '../src/runtime/model/prepare-model.ts';
+import { SightlineError } from '../src/base/errors/sightline-error.ts';
+import { prepareModel } from '../src/frame/runtime/model/prepare-model.ts';
+import { emitOnnx } from '../src/network/compile/onnx/emit-onnx.ts';
 import type { BenchContext } from './support/bench-context.ts';
 import { denseNetwork } from './support/dense-network.ts';
 import { type EngineRun, engineAlone } from './support/engine-alone.ts';

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/cli-io.ts';
-import { nvidiaDriver } from '../src/store/tensorflow/nvidia-driver.ts';
+import { nvidiaDriver } from '../src/network/store/tensorflow/nvidia-driver.ts';
 import { caseName, GPU_CASES, gpu } from './gpu.bench.ts';
 import { DENSE_ON_CPU, DENSE_ON_GPU, denseCaseNames, gpuDense } from './gpu-dense.bench.ts';
 import { openContext } from './support/bench-context.ts';

@@ -1,5 +1,5 @@
-import type { Precision } from '../src/core/model.ts';
-import { SightlineError } from '../src/errors/sightline-error.ts';
+import type { Precision } from '../src/base/core/model.ts';
+import { SightlineError } from '../src/base/errors/sightline-error.ts';
 import { type BenchContext, preparedModel } from './support/bench-context.ts';
 import { type EngineRun, engineAlone } from './support/engine-alone.ts';
 import { fps, ms } from './support/format.ts';

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { batchConfig } from '../src/config/batch.ts';
-import { check } from '../src/config/check.ts';
-import { modelConfig } from '../src/config/model-config.ts';
-import { loadBeside } from '../src/runtime/open-runtime.ts';
-import type { Runtime } from '../src/runtime/runtime.ts';
+import { loadBeside } from '../src/frame/runtime/open-runtime.ts';
+import type { Runtime } from '../src/frame/runtime/runtime.ts';
+import { batchConfig } from '../src/settings/config/batch.ts';
+import { check } from '../src/settings/config/check.ts';
+import { modelConfig } from '../src/settings/config/model-config.ts';
 import { SLOW_MODEL } from './support/bench-context.ts';
 import { benchStreams, LIVE, openBenchRuntime } from './support/bench-runtime.ts';
 import { ms } from './support/format.ts';

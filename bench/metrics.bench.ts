@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { gzipSync } from 'node:zlib';
-import { startGateway } from '../src/gateway/server.ts';
+import { startGateway } from '../src/serve/gateway/server.ts';
 import { FeedPort, recordClip } from './support/feed-port.ts';
 import type { Section, SectionResult } from './support/section.ts';
 

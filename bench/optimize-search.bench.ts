@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { search } from '../src/optimize/search/search.ts';
-import { packageRoot } from '../src/store/package-root.ts';
+import { search } from '../src/lab/optimize/search/search.ts';
+import { packageRoot } from '../src/network/store/package-root.ts';
 import { type ConfigurationTable, TableIndex } from './support/configuration-table.ts';
 import { percent } from './support/format.ts';
 import type { Section, SectionResult } from './support/section.ts';

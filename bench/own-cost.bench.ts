@@ -1,5 +1,5 @@
-import type { Measurement } from '../src/measure/measure-run.ts';
-import type { Percentiles } from '../src/protocol/report.ts';
+import type { Measurement } from '../src/lab/measure/measure-run.ts';
+import type { Percentiles } from '../src/wire/protocol/report.ts';
 import { type BenchContext, FAST_MODEL } from './support/bench-context.ts';
 import { benchStreams, measure, openBenchRuntime } from './support/bench-runtime.ts';
 import { fps, ms, PERCENTILE_HEADING, percent, percentileCells } from './support/format.ts';

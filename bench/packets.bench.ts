@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../src/core/clock.ts';
-import type { Measurement } from '../src/measure/measure-run.ts';
-import { Recorder } from '../src/recording/recorder.ts';
+import { Recorder } from '../src/after/recording/recorder.ts';
+import { systemClock } from '../src/base/core/clock.ts';
+import type { Measurement } from '../src/lab/measure/measure-run.ts';
 import { type BenchContext, FAST_MODEL } from './support/bench-context.ts';
 import { benchStreams, LIVE, measure, openBenchRuntime } from './support/bench-runtime.ts';
 import { fps, percent } from './support/format.ts';

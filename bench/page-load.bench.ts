@@ -1,7 +1,7 @@
 import { get, type IncomingMessage } from 'node:http';
 import { brotliDecompressSync } from 'node:zlib';
-import { startGateway } from '../src/gateway/server.ts';
-import type { StreamsReply } from '../src/protocol/rest.ts';
+import { startGateway } from '../src/serve/gateway/server.ts';
+import type { StreamsReply } from '../src/wire/protocol/rest.ts';
 import { FeedPort } from './support/feed-port.ts';
 import type { Section, SectionResult } from './support/section.ts';
 

@@ -1,5 +1,5 @@
 import { type Browser, chromium } from 'playwright-core';
-import { startGateway } from '../src/gateway/server.ts';
+import { startGateway } from '../src/serve/gateway/server.ts';
 import { LiveDouble } from '../test/support/live-double.ts';
 import type { BenchContext } from './support/bench-context.ts';
 import type { Section, SectionResult } from './support/section.ts';

@@ -1,4 +1,4 @@
-import type { Detection } from '../src/core/detection.ts';
+import type { Detection } from '../src/base/core/detection.ts';
 import { chosenCases } from './support/bench-context.ts';
 import { type Canary, RankCanary, ThresholdCanary } from './support/canaries.ts';
 import { type RecordedResults, readRecordedResults } from './support/recorded-results.ts';

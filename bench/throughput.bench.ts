@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
-import type { CompiledModel, ModelSpec } from '../src/core/model.ts';
-import { PICTURE_FIT } from '../src/geometry/placement.ts';
-import type { Measurement } from '../src/measure/measure-run.ts';
-import { configureSharp, SharpPreprocessor } from '../src/preprocess/sharp-preprocessor.ts';
-import { findOpenvino } from '../src/store/openvino/openvino-place.ts';
+import type { CompiledModel, ModelSpec } from '../src/base/core/model.ts';
+import { PICTURE_FIT } from '../src/base/geometry/placement.ts';
+import { configureSharp, SharpPreprocessor } from '../src/frame/preprocess/sharp-preprocessor.ts';
+import type { Measurement } from '../src/lab/measure/measure-run.ts';
+import { findOpenvino } from '../src/network/store/openvino/openvino-place.ts';
 import { type BenchContext, preparedModel, SLOW_MODEL } from './support/bench-context.ts';
 import { benchStreams, measureOnce, OFFLINE } from './support/bench-runtime.ts';
 import { decodeAlone, grabFrames } from './support/clip.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { CliIo } from '../src/cli/cli-io.ts';
 import { type Evaluation, evaluateModel } from '../src/cli/evaluate-model.ts';
-import { readAnnotations } from '../src/evaluate/coco-files.ts';
+import { readAnnotations } from '../src/network/evaluate/coco-files.ts';
 import type { BenchContext } from './support/bench-context.ts';
 import { benchStreams, measureOnce, OFFLINE } from './support/bench-runtime.ts';
 import { fps } from './support/format.ts';

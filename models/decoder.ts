@@ -1,4 +1,4 @@
-import type { ModelSpec, OutputTensor } from '../src/core/model.ts';
+import type { ModelSpec, OutputTensor } from '../src/base/core/model.ts';
 
 /**
  * Converts the raw outputs of one family of networks to boxes.

@@ -1,4 +1,4 @@
-import type { ModelFamily, ReaderFamily } from '../src/core/model.ts';
+import type { ModelFamily, ReaderFamily } from '../src/base/core/model.ts';
 import { decodeCenternet } from './centernet/decode.ts';
 import { decodeClassifier } from './classifier/decode.ts';
 import { decodeCtc } from './ctc/decode.ts';

@@ -1,41 +1,41 @@
 import { Writable } from 'node:stream';
 import { z } from 'zod';
-import { check } from './config/check.ts';
-import { type Environment, readEnvironment } from './config/environment.ts';
-import type { ModelSettings, PipelineSettings } from './config/keys/pipeline-keys.ts';
-import type { SinkSettings } from './config/keys/sink-keys.ts';
-import type { StreamSettings } from './config/keys/stream-keys.ts';
-import { whole } from './config/number.ts';
-import { addressesOf } from './config/stream.ts';
-import { Admission } from './control/orders/admission.ts';
-import type { PublishedFrame } from './core/frame.ts';
-import { ID_PATTERN } from './core/ids.ts';
-import type { Picture } from './core/picture.ts';
-import { SightlineError } from './errors/sightline-error.ts';
-import { Incidents } from './flow/incidents.ts';
-import { unlessAborted } from './flow/unless-aborted.ts';
-import { type Gateway, silentLogger } from './gateway/gateway-options.ts';
-import { FrameTally } from './history/frame-tally.ts';
-import type { History } from './history/history.ts';
-import { type DetectOptions, detectOptionsOf, signalOption } from './host/call-options.ts';
-import { EngineStreams, type OwnSources } from './host/engine-streams.ts';
-import { type ListenAddress, openGateway, openHistory } from './host/open-gateway.ts';
-import { isPictureStream, PictureDetector, type PictureResult } from './host/picture-detector.ts';
-import { PipelineHost } from './host/pipeline-host.ts';
-import { isStreamState } from './host/pushed-stream.ts';
-import { RequestDetector } from './host/request-detector.ts';
-import { tracingOf } from './host/tracing-of.ts';
-import { checkPipeline, loadPipeline } from './pipeline/load-pipeline.ts';
-import type { PipelineConfig } from './pipeline/pipeline.ts';
-import type { EventMessage } from './protocol/feed.ts';
-import type { ResultRecord } from './protocol/result-record.ts';
-import { defaultLanes } from './runtime/open-runtime.ts';
-import type { RuntimeReport } from './runtime/runtime-options.ts';
-import type { RuntimeStream } from './runtime/stream/runtime-stream.ts';
-import type { FakeDetect } from './runtime/stream/stream-port.ts';
-import { type CustomSink, DEFAULT_CAPACITY, ObjectSink } from './sinks/object-sink.ts';
-import { type QueuePolicy, ResultQueue } from './sinks/result-queue.ts';
-import { filterConfig } from './sinks/sink-settings.ts';
+import { FrameTally } from './after/history/frame-tally.ts';
+import type { History } from './after/history/history.ts';
+import { type CustomSink, DEFAULT_CAPACITY, ObjectSink } from './after/sinks/object-sink.ts';
+import { type QueuePolicy, ResultQueue } from './after/sinks/result-queue.ts';
+import { filterConfig } from './after/sinks/sink-settings.ts';
+import type { PublishedFrame } from './base/core/frame.ts';
+import { ID_PATTERN } from './base/core/ids.ts';
+import type { Picture } from './base/core/picture.ts';
+import { SightlineError } from './base/errors/sightline-error.ts';
+import { Incidents } from './base/flow/incidents.ts';
+import { unlessAborted } from './base/flow/unless-aborted.ts';
+import { Admission } from './fleet/control/orders/admission.ts';
+import { defaultLanes } from './frame/runtime/open-runtime.ts';
+import type { RuntimeReport } from './frame/runtime/runtime-options.ts';
+import type { RuntimeStream } from './frame/runtime/stream/runtime-stream.ts';
+import type { FakeDetect } from './frame/runtime/stream/stream-port.ts';
+import { type Gateway, silentLogger } from './serve/gateway/gateway-options.ts';
+import { type DetectOptions, detectOptionsOf, signalOption } from './serve/host/call-options.ts';
+import { EngineStreams, type OwnSources } from './serve/host/engine-streams.ts';
+import { type ListenAddress, openGateway, openHistory } from './serve/host/open-gateway.ts';
+import { isPictureStream, PictureDetector, type PictureResult } from './serve/host/picture-detector.ts';
+import { PipelineHost } from './serve/host/pipeline-host.ts';
+import { isStreamState } from './serve/host/pushed-stream.ts';
+import { RequestDetector } from './serve/host/request-detector.ts';
+import { tracingOf } from './serve/host/tracing-of.ts';
+import { checkPipeline, loadPipeline } from './serve/pipeline/load-pipeline.ts';
+import type { PipelineConfig } from './serve/pipeline/pipeline.ts';
+import { check } from './settings/config/check.ts';
+import { type Environment, readEnvironment } from './settings/config/environment.ts';
+import type { ModelSettings, PipelineSettings } from './settings/config/keys/pipeline-keys.ts';
+import type { SinkSettings } from './settings/config/keys/sink-keys.ts';
+import type { StreamSettings } from './settings/config/keys/stream-keys.ts';
+import { whole } from './settings/config/number.ts';
+import { addressesOf } from './settings/config/stream.ts';
+import type { EventMessage } from './wire/protocol/feed.ts';
+import type { ResultRecord } from './wire/protocol/result-record.ts';
 
 /** What an engine runs. Settings have the names and defaults of a pipeline file, see docs/config.md; all are optional. */
 export interface SightlineOptions extends Partial<Omit<PipelineSettings, 'model' | 'streams' | 'sinks'>> {
@@ -96,7 +96,7 @@ export interface SightlineEvents {
   stats: RuntimeReport;
 }
 
-export type { PictureResult } from './host/picture-detector.ts';
+export type { PictureResult } from './serve/host/picture-detector.ts';
 
 const UNSERVED_MS = 3_600_000;
 

@@ -1,7 +1,7 @@
 /**
  * What the gateway says of the settings of rules: which of them a kind has, and what each of them may be.
  *
- * A node of its JSON Schema; `longest` is a mark of times such as `15s` (`SettingMarks` in src/config/schema-text.ts).
+ * A node of its JSON Schema; `longest` is a mark of times such as `15s` (`SettingMarks` in src/settings/config/schema-text.ts).
  *
  * @typedef {object} SchemaNode
  * @property {string} [type]

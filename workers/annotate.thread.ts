@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { AnnotateRequest, ToAnnotate } from '../src/protocol/annotate.ts';
-import { Annotator } from '../src/sinks/annotator.ts';
+import { Annotator } from '../src/after/sinks/annotator.ts';
+import type { AnnotateRequest, ToAnnotate } from '../src/wire/protocol/annotate.ts';
 
 /** Draws on the pictures of one stream and pipes them to an ffmpeg process that encodes a video. */
 const port = parentPort!;

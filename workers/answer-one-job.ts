@@ -1,6 +1,6 @@
-import { SightlineError } from '../src/errors/sightline-error.ts';
-import { adoptFetchedPackages } from '../src/process/fetched-packages.ts';
-import type { FromChild } from '../src/runtime/model/run-in-child.ts';
+import { SightlineError } from '../src/base/errors/sightline-error.ts';
+import { adoptFetchedPackages } from '../src/base/process/fetched-packages.ts';
+import type { FromChild } from '../src/frame/runtime/model/run-in-child.ts';
 
 /** Time in which a job may remove what it has begun. */
 const GRACE_MS = 500;

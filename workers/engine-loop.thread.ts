@@ -1,10 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { SightlineError } from '../src/errors/sightline-error.ts';
-import { loadEngine } from '../src/infer/engine-kinds.ts';
-import type { InferenceEngine } from '../src/infer/inference-engine.ts';
-import { TensorflowEngine } from '../src/infer/tensorflow-engine.ts';
-import type { EngineLoopData, EngineLoopReady, EngineLoopResult } from '../src/measure/engine-alone.ts';
-import { readProcessUsage } from '../src/telemetry/process-usage.ts';
+import { SightlineError } from '../src/base/errors/sightline-error.ts';
+import { loadEngine } from '../src/frame/infer/engine-kinds.ts';
+import type { InferenceEngine } from '../src/frame/infer/inference-engine.ts';
+import { TensorflowEngine } from '../src/frame/infer/tensorflow-engine.ts';
+import { readProcessUsage } from '../src/frame/telemetry/process-usage.ts';
+import type { EngineLoopData, EngineLoopReady, EngineLoopResult } from '../src/lab/measure/engine-alone.ts';
 
 /** Runs an engine alone on frames in memory, batch after batch, for a given time. */
 const WARM_CALLS = 5;

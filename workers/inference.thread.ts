@@ -1,12 +1,12 @@
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { DECODERS } from '../models/decoders.ts';
-import { SightlineError } from '../src/errors/sightline-error.ts';
-import { loadEngine } from '../src/infer/engine-kinds.ts';
-import type { EngineRequest, FromInference, ToInference } from '../src/protocol/threads.ts';
-import { BatchRunner } from '../src/runtime/inference/batch-runner.ts';
-import { nameInferenceThread } from '../src/telemetry/cpu-ledger.ts';
-import { threadId } from '../src/telemetry/thread-id.ts';
+import { SightlineError } from '../src/base/errors/sightline-error.ts';
+import { loadEngine } from '../src/frame/infer/engine-kinds.ts';
+import { BatchRunner } from '../src/frame/runtime/inference/batch-runner.ts';
+import { nameInferenceThread } from '../src/frame/telemetry/cpu-ledger.ts';
+import { threadId } from '../src/frame/telemetry/thread-id.ts';
+import type { EngineRequest, FromInference, ToInference } from '../src/wire/protocol/threads.ts';
 
 /**
  * Loads one engine, runs batches in order and sends back boxes. On CPUs these threads would occupy every core; a lower

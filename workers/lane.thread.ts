@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
-import { configureSharp } from '../src/preprocess/sharp-preprocessor.ts';
-import type { ToLane } from '../src/protocol/threads.ts';
-import { Lane } from '../src/runtime/lane/lane.ts';
+import { configureSharp } from '../src/frame/preprocess/sharp-preprocessor.ts';
+import { Lane } from '../src/frame/runtime/lane/lane.ts';
+import type { ToLane } from '../src/wire/protocol/threads.ts';
 
 /** A lane: reads some streams, each with its own ffmpeg, and makes the model input. */
 const port = parentPort!;

@@ -1,5 +1,5 @@
-import { loadEngine } from '../src/infer/engine-kinds.ts';
-import type { EngineInfo, EngineRequest } from '../src/protocol/threads.ts';
+import { loadEngine } from '../src/frame/infer/engine-kinds.ts';
+import type { EngineInfo, EngineRequest } from '../src/wire/protocol/threads.ts';
 import { answerOneJob } from './answer-one-job.ts';
 
 /** Loads and warms one engine, and answers with what it measured. */

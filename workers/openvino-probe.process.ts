@@ -1,4 +1,4 @@
-import { readOpenvinoFacts } from '../src/infer/openvino/facts.ts';
+import { readOpenvinoFacts } from '../src/frame/infer/openvino/facts.ts';
 
 /** Loads the OpenVINO library given as argument and prints its version and devices as JSON. */
 try {

@@ -1,8 +1,8 @@
 import { parentPort } from 'node:worker_threads';
-import type { ToReceivers } from '../src/sinks/receiver-messages.ts';
-import { ReceiverService } from '../src/sinks/receiver-service.ts';
-import { ReplyBounds } from '../src/sinks/reply-bounds.ts';
-import { reasonOf } from '../src/sinks/transport.ts';
+import type { ToReceivers } from '../src/after/sinks/receiver-messages.ts';
+import { ReceiverService } from '../src/after/sinks/receiver-service.ts';
+import { ReplyBounds } from '../src/after/sinks/reply-bounds.ts';
+import { reasonOf } from '../src/after/sinks/transport.ts';
 
 /** Talks to the receivers of all sinks. */
 const port = parentPort!;

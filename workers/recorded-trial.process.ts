@@ -1,8 +1,8 @@
 import './quiet-sqlite.ts';
-import { tryVersions } from '../src/host/recorded-events.ts';
-import type { RecordedTrialJob } from '../src/host/recorded-trials.ts';
-import { lowerPriority } from '../src/process/lower-priority.ts';
-import type { RecordedFinding } from '../src/protocol/rollout-records.ts';
+import { lowerPriority } from '../src/base/process/lower-priority.ts';
+import { tryVersions } from '../src/serve/host/recorded-events.ts';
+import type { RecordedTrialJob } from '../src/serve/host/recorded-trials.ts';
+import type { RecordedFinding } from '../src/wire/protocol/rollout-records.ts';
 import { answerOneJob } from './answer-one-job.ts';
 
 /** Runs two versions over what is recorded of one stream. Its threads and ffmpeg have its priority. */

@@ -1,4 +1,4 @@
-import { childOf, discriminatorOf, optionsOf, type SchemaNode } from '../src/config/schema-text.ts';
+import { childOf, discriminatorOf, optionsOf, type SchemaNode } from '../src/settings/config/schema-text.ts';
 import { comment, keyText, literal, nameOf } from './settings-words.ts';
 
 /** The files, in the order of their imports, and the keys of a pipeline file that each has; the first one has the others. */

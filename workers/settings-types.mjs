@@ -8,11 +8,19 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const folder = join(root, 'src/config/keys');
+const folder = join(root, 'src/settings/config/keys');
 /** The types of records that hosts send. */
-const wireFile = join(root, 'src/protocol/keys/reports.ts');
+const wireFile = join(root, 'src/wire/protocol/keys/reports.ts');
 /** Where schemas are, and what writes the types. */
-const SOURCES = ['src/config', 'src/core', 'src/geometry', 'src/pipeline', 'src/protocol', 'src/sinks', 'workers'];
+const SOURCES = [
+  'src/settings/config',
+  'src/base/core',
+  'src/base/geometry',
+  'src/serve/pipeline',
+  'src/wire/protocol',
+  'src/after/sinks',
+  'workers',
+];
 
 if (!isNewest()) await write();
 
@@ -40,8 +48,8 @@ async function write() {
     if (status !== 0) throw new Error(`the schemas of settings do not compile: exit code ${status}`);
     const load = (path) => import(pathToFileURL(join(out, path)).href);
     const { settingsSource } = await load('workers/settings-source.js');
-    const { jsonSchemaOf } = await load('src/config/schema-text.js');
-    const { pipelineConfig } = await load('src/pipeline/pipeline.js');
+    const { jsonSchemaOf } = await load('src/settings/config/schema-text.js');
+    const { pipelineConfig } = await load('src/serve/pipeline/pipeline.js');
     mkdirSync(folder, { recursive: true });
     for (const [name, text] of Object.entries(settingsSource(jsonSchemaOf(pipelineConfig))))
       writeFileSync(join(folder, name), text);
@@ -50,7 +58,7 @@ async function write() {
     writeFileSync(
       wireFile,
       wireSource(
-        filesOf(join(root, 'src/protocol'))
+        filesOf(join(root, 'src/wire/protocol'))
           .map((path) => readFileSync(path, 'utf8'))
           .join(''),
       ),

@@ -1,4 +1,4 @@
-import { optionsOf, type SchemaNode, typeText } from '../src/config/schema-text.ts';
+import { optionsOf, type SchemaNode, typeText } from '../src/settings/config/schema-text.ts';
 
 /** Names of interfaces that differ from that of their key. */
 const NAMES: Readonly<Record<string, string>> = {

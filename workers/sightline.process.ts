@@ -5,15 +5,15 @@ import inspector from 'node:inspector';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import { inspect } from 'node:util';
+import { redact } from '../src/base/core/redact.ts';
+import { terminalText } from '../src/base/core/terminal-text.ts';
+import { DiskProbe } from '../src/base/disk/disk-probe.ts';
+import { descriptorComplaint } from '../src/base/process/descriptor-limit.ts';
 import { type InterruptingSignal, Interruption } from '../src/cli/interruption.ts';
 import { runCli } from '../src/cli/program.ts';
-import { forgetSecrets, readEnvironment } from '../src/config/environment.ts';
-import { redact } from '../src/core/redact.ts';
-import { terminalText } from '../src/core/terminal-text.ts';
-import { DiskProbe } from '../src/disk/disk-probe.ts';
-import { CrashFlush } from '../src/host/crash-flush.ts';
-import { descriptorComplaint } from '../src/process/descriptor-limit.ts';
-import { packageRoot } from '../src/store/package-root.ts';
+import { packageRoot } from '../src/network/store/package-root.ts';
+import { CrashFlush } from '../src/serve/host/crash-flush.ts';
+import { forgetSecrets, readEnvironment } from '../src/settings/config/environment.ts';
 import { endBySignal, endProcess, isBlocked, killProcess } from './end-process.ts';
 
 /** The command line: reads the environment and signals, and passes them to the commands. */

@@ -1,6 +1,6 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
-import { ChildServer } from '../src/infer/tensorflow/child-server.ts';
-import { adoptFetchedPackages } from '../src/process/fetched-packages.ts';
+import { adoptFetchedPackages } from '../src/base/process/fetched-packages.ts';
+import { ChildServer } from '../src/frame/infer/tensorflow/child-server.ts';
 
 /**
  * TensorFlow in its own process, connected by the pipe on descriptor 3. Environment variables for the library must be set on

@@ -1,7 +1,7 @@
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { FromSession, SessionStart, ToSession } from '../src/infer/tensorflow/child-messages.ts';
-import { TensorflowLibrary } from '../src/infer/tensorflow/saved-model-session.ts';
+import type { FromSession, SessionStart, ToSession } from '../src/frame/infer/tensorflow/child-messages.ts';
+import { TensorflowLibrary } from '../src/frame/infer/tensorflow/saved-model-session.ts';
 
 /** Runs TensorFlow inside its process and blocks while the device computes. The library's threads inherit the priority. */
 const NICE = 5;

@@ -1,6 +1,6 @@
-import { SightlineError } from '../src/errors/sightline-error.ts';
-import type { CameraCall, CameraReply, CameraRequest } from '../src/loadtest/cameras/camera-process.ts';
-import { CameraServer } from '../src/loadtest/cameras/camera-server.ts';
+import { SightlineError } from '../src/base/errors/sightline-error.ts';
+import type { CameraCall, CameraReply, CameraRequest } from '../src/lab/loadtest/cameras/camera-process.ts';
+import { CameraServer } from '../src/lab/loadtest/cameras/camera-server.ts';
 
 /** Runs virtual cameras until the parent ends or disconnects. */
 let server: CameraServer | null = null;

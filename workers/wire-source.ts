@@ -1,22 +1,25 @@
 import { z } from 'zod';
 // Their records register themselves.
-import '../src/protocol/fleet-bus.ts';
-import '../src/protocol/rest.ts';
-import '../src/protocol/site-reports.ts';
-import { batchConfig } from '../src/config/batch.ts';
-import { modelConfig } from '../src/config/model-config.ts';
-import { optionsOf, type SchemaNode } from '../src/config/schema-text.ts';
-import { stageConfig } from '../src/config/stages.ts';
-import { trackConfig } from '../src/config/track.ts';
-import { KNOWN_KEYS, RECORDS } from '../src/protocol/bounds.ts';
+import '../src/wire/protocol/fleet-bus.ts';
+import '../src/wire/protocol/rest.ts';
+import '../src/wire/protocol/site-reports.ts';
+import { batchConfig } from '../src/settings/config/batch.ts';
+import { modelConfig } from '../src/settings/config/model-config.ts';
+import { optionsOf, type SchemaNode } from '../src/settings/config/schema-text.ts';
+import { stageConfig } from '../src/settings/config/stages.ts';
+import { trackConfig } from '../src/settings/config/track.ts';
+import { KNOWN_KEYS, RECORDS } from '../src/wire/protocol/bounds.ts';
 import { comment, literal } from './settings-words.ts';
 
 const HEADER = '// Made from the schemas by workers/settings-types.mjs. Not a file to edit.\n';
-const [PIPELINE_KEYS, STREAM_KEYS] = ['../../config/keys/pipeline-keys.ts', '../../config/keys/stream-keys.ts'];
+const [PIPELINE_KEYS, STREAM_KEYS] = [
+  '../../../settings/config/keys/pipeline-keys.ts',
+  '../../../settings/config/keys/stream-keys.ts',
+];
 /** Types that records name and that are written elsewhere. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  Detection: '../../core/detection.ts',
-  RatioPoint: '../../core/detection.ts',
+  Detection: '../../../base/core/detection.ts',
+  RatioPoint: '../../../base/core/detection.ts',
   ModelSettings: PIPELINE_KEYS,
   SecondStageSettings: PIPELINE_KEYS,
   BatchSettings: PIPELINE_KEYS,
@@ -68,7 +71,7 @@ function headOf(name: string, written: string): { readonly title: string; readon
   const head = new RegExp(`(/\\*\\*(?:(?!\\*/)[^])*\\*/\\n)(?:export )?const \\w+ = (record|request)\\('${name}'`).exec(
     written,
   );
-  if (head === null) throw new Error(`src/protocol: expected a comment above the record ${name}`);
+  if (head === null) throw new Error(`src/wire/protocol: expected a comment above the record ${name}`);
   return { title: head[1]!, isRequest: head[2] === 'request' };
 }
 function commentOf({ description: doc }: SchemaNode, indent: string): string {

@@ -1,4 +1,4 @@
-import { iouXywh } from '../../src/geometry/iou.ts';
+import { iouXywh } from '../../src/base/geometry/iou.ts';
 
 /** One box: x, y, width, height in source pixels, score, class id. */
 export type BoxRow = readonly [x: number, y: number, width: number, height: number, score: number, classId: number];

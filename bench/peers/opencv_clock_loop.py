@@ -1,4 +1,4 @@
-"""Read a stream with OpenCV's VideoCapture, and the camera's clock from each picture (src/infer/clock-code.ts).
+"""Read a stream with OpenCV's VideoCapture, and the camera's clock from each picture (src/frame/infer/clock-code.ts).
 
 usage: opencv_clock_loop.py URL --transport tcp|udp --seconds S --warm-up S
 Prints JSON: {"latenciesMs": [...], "versions": {...}}. The clock is CLOCK_MONOTONIC in ticks of 0.1 ms, modulo 2**23.

@@ -1,6 +1,6 @@
-import { findOpenvino } from '../../src/store/openvino/openvino-place.ts';
-import { probeOpenvino } from '../../src/store/openvino/probe-openvino.ts';
-import { toolRunner } from '../../src/store/wheels/run-tool.ts';
+import { findOpenvino } from '../../src/network/store/openvino/openvino-place.ts';
+import { probeOpenvino } from '../../src/network/store/openvino/probe-openvino.ts';
+import { toolRunner } from '../../src/network/store/wheels/run-tool.ts';
 import { type BenchContext, FAST_MODEL, preparedModel, SLOW_MODEL } from '../support/bench-context.ts';
 import { fps, ms } from '../support/format.ts';
 import type { Section, SectionResult } from '../support/section.ts';

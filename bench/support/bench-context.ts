@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
-import type { Environment } from '../../src/config/environment.ts';
-import type { ComputePrecision } from '../../src/core/model.ts';
-import { type FfmpegBinary, findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
-import { prepareModel } from '../../src/runtime/model/prepare-model.ts';
-import { findWeights } from '../../src/store/find-weights.ts';
-import { loadManifest } from '../../src/store/manifests.ts';
-import { demoClip } from '../../src/store/package-root.ts';
+import type { ComputePrecision } from '../../src/base/core/model.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import { type FfmpegBinary, findFfmpeg } from '../../src/frame/decode/ffmpeg-binary.ts';
+import { prepareModel } from '../../src/frame/runtime/model/prepare-model.ts';
+import { findWeights } from '../../src/network/store/find-weights.ts';
+import { loadManifest } from '../../src/network/store/manifests.ts';
+import { demoClip } from '../../src/network/store/package-root.ts';
+import type { Environment } from '../../src/settings/config/environment.ts';
 import { type Clip, describeClip } from './clip.ts';
 
 /** The detector whose weights can always be fetched, and the fast one, used if its weights are on this machine. */

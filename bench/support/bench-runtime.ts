@@ -1,15 +1,15 @@
-import { batchConfig } from '../../src/config/batch.ts';
-import { check } from '../../src/config/check.ts';
-import { previewConfig } from '../../src/config/gateway.ts';
-import { modelConfig } from '../../src/config/model-config.ts';
-import { parseStream } from '../../src/config/parse-stream.ts';
-import type { StreamConfig } from '../../src/config/stream.ts';
-import { type Measurement, measureRun } from '../../src/measure/measure-run.ts';
-import { openRuntime } from '../../src/runtime/open-runtime.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
-import { type PictureNeed, resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
-import type { StreamInput } from '../../src/runtime/stream/stream-port.ts';
-import { ResultSinks } from '../../src/sinks/result-sinks.ts';
+import { ResultSinks } from '../../src/after/sinks/result-sinks.ts';
+import { openRuntime } from '../../src/frame/runtime/open-runtime.ts';
+import type { Runtime } from '../../src/frame/runtime/runtime.ts';
+import { type PictureNeed, resolveStreamInput } from '../../src/frame/runtime/stream/stream-input.ts';
+import type { StreamInput } from '../../src/frame/runtime/stream/stream-port.ts';
+import { type Measurement, measureRun } from '../../src/lab/measure/measure-run.ts';
+import { batchConfig } from '../../src/settings/config/batch.ts';
+import { check } from '../../src/settings/config/check.ts';
+import { previewConfig } from '../../src/settings/config/gateway.ts';
+import { modelConfig } from '../../src/settings/config/model-config.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
+import type { StreamConfig } from '../../src/settings/config/stream.ts';
 import type { BenchContext } from './bench-context.ts';
 
 export interface BenchStream {

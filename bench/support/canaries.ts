@@ -1,5 +1,5 @@
-import { guardsConfig } from '../../src/control/rollout/guards/guards.ts';
-import { compareFrame } from '../../src/control/rollout/shadow-agreement.ts';
+import { guardsConfig } from '../../src/fleet/control/rollout/guards/guards.ts';
+import { compareFrame } from '../../src/fleet/control/rollout/shadow-agreement.ts';
 import { SCORE_THRESHOLD, type SimulatedSecond } from './rollout-simulation.ts';
 
 export type CanaryVerdict = 'go-on' | 'promote' | 'roll-back';

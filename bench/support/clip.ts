@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { devNull } from 'node:os';
 import { createInterface } from 'node:readline';
-import type { SourceInput } from '../../src/core/source.ts';
-import { type DecodePlan, decodeArguments } from '../../src/decode/decode-command.ts';
-import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
-import { FfmpegLog, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
-import { parseSource } from '../../src/source/parse-source.ts';
-import { readCpuUse } from '../../src/telemetry/cpu-ledger.ts';
+import type { SourceInput } from '../../src/base/core/source.ts';
+import { type DecodePlan, decodeArguments } from '../../src/frame/decode/decode-command.ts';
+import type { FfmpegBinary } from '../../src/frame/decode/ffmpeg-binary.ts';
+import { FfmpegLog, newHeaderTag } from '../../src/frame/decode/ffmpeg-log.ts';
+import { parseSource } from '../../src/frame/source/parse-source.ts';
+import { readCpuUse } from '../../src/frame/telemetry/cpu-ledger.ts';
 
 /** The clip that all sections use. */
 export interface Clip {

@@ -1,8 +1,8 @@
-import type { CandidateModel, InferPart } from '../../src/optimize/levers/lever-options.ts';
-import { configurationKey, partKey } from '../../src/optimize/levers/levers.ts';
-import type { SearchSpace } from '../../src/optimize/levers/search-space.ts';
-import type { Configuration, LeverId } from '../../src/optimize/result.ts';
-import type { InferTimes } from '../../src/optimize/search/evaluator.ts';
+import type { CandidateModel, InferPart } from '../../src/lab/optimize/levers/lever-options.ts';
+import { configurationKey, partKey } from '../../src/lab/optimize/levers/levers.ts';
+import type { SearchSpace } from '../../src/lab/optimize/levers/search-space.ts';
+import type { Configuration, LeverId } from '../../src/lab/optimize/result.ts';
+import type { InferTimes } from '../../src/lab/optimize/search/evaluator.ts';
 
 /** One model in one format at one size: its time alone, and its accuracy for each way to make its input. */
 export interface TablePart extends InferPart, InferTimes {

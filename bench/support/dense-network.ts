@@ -1,5 +1,5 @@
-import { f32Tensor, type Graph, i64Tensor } from '../../src/compile/graph.ts';
-import { GraphBuilder } from '../../src/compile/graph-builder.ts';
+import { f32Tensor, type Graph, i64Tensor } from '../../src/network/compile/graph.ts';
+import { GraphBuilder } from '../../src/network/compile/graph-builder.ts';
 
 /** Channels of the five stages, for a width of 1. */
 const STAGES = [64, 128, 256, 512, 1024] as const;

@@ -1,12 +1,16 @@
-import type { EngineName } from '../../src/config/model-config.ts';
-import type { CompiledModel } from '../../src/core/model.ts';
-import { type EngineAloneOptions, type EngineRun, engineAlone as runAlone } from '../../src/measure/engine-alone.ts';
-import type { EngineRequest } from '../../src/protocol/threads.ts';
-import { findOpenvino } from '../../src/store/openvino/openvino-place.ts';
+import type { CompiledModel } from '../../src/base/core/model.ts';
+import {
+  type EngineAloneOptions,
+  type EngineRun,
+  engineAlone as runAlone,
+} from '../../src/lab/measure/engine-alone.ts';
+import { findOpenvino } from '../../src/network/store/openvino/openvino-place.ts';
+import type { EngineName } from '../../src/settings/config/model-config.ts';
+import type { EngineRequest } from '../../src/wire/protocol/threads.ts';
 import type { BenchContext } from './bench-context.ts';
 import { grabFrames } from './clip.ts';
 
-export type { EngineRun } from '../../src/measure/engine-alone.ts';
+export type { EngineRun } from '../../src/lab/measure/engine-alone.ts';
 
 interface Options extends Omit<EngineAloneOptions, 'seconds'> {
   readonly provider?: string;

@@ -1,7 +1,7 @@
-import type { PreviewPicture, PublishedFrame } from '../../src/core/frame.ts';
-import { Listeners } from '../../src/flow/listeners.ts';
-import type { RuntimePort } from '../../src/protocol/ports/runtime-port.ts';
-import type { StreamsReply } from '../../src/protocol/rest.ts';
+import type { PreviewPicture, PublishedFrame } from '../../src/base/core/frame.ts';
+import { Listeners } from '../../src/base/flow/listeners.ts';
+import type { RuntimePort } from '../../src/wire/protocol/ports/runtime-port.ts';
+import type { StreamsReply } from '../../src/wire/protocol/rest.ts';
 import type { BenchContext } from './bench-context.ts';
 import { benchStreams, openBenchRuntime } from './bench-runtime.ts';
 

@@ -1,5 +1,5 @@
-import type { Percentiles } from '../../src/protocol/report.ts';
-import type { CpuUse } from '../../src/telemetry/cpu-ledger.ts';
+import type { CpuUse } from '../../src/frame/telemetry/cpu-ledger.ts';
+import type { Percentiles } from '../../src/wire/protocol/report.ts';
 
 export function ms(value: number): string {
   return Number.isNaN(value) ? '-' : `${value.toFixed(2)} ms`;

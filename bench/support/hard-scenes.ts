@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
-import { seededRandom } from '../../src/core/seeded-random.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
 
 const SCENE_WIDTH = 640;
 const SCENE_HEIGHT = 360;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Measurement } from '../../src/measure/measure-run.ts';
-import type { Percentiles } from '../../src/protocol/report.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
+import type { Runtime } from '../../src/frame/runtime/runtime.ts';
+import type { Measurement } from '../../src/lab/measure/measure-run.ts';
+import type { Percentiles } from '../../src/wire/protocol/report.ts';
 import { type BenchContext, FAST_MODEL, SLOW_MODEL } from './bench-context.ts';
 import { benchStreams, capacityFps, LIVE, measure, openBenchRuntime } from './bench-runtime.ts';
 import { fps, PERCENTILE_HEADING, percentileCells } from './format.ts';

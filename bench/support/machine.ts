@@ -1,5 +1,5 @@
 import { loadavg } from 'node:os';
-import { machineFacts } from '../../src/measure/machine-facts.ts';
+import { machineFacts } from '../../src/lab/measure/machine-facts.ts';
 import type { BenchContext } from './bench-context.ts';
 
 /** Describes everything that the figures depend on besides the code. */

@@ -1,5 +1,5 @@
-import type { Box, Detection } from '../../src/core/detection.ts';
-import { iouXywh } from '../../src/geometry/iou.ts';
+import type { Box, Detection } from '../../src/base/core/detection.ts';
+import { iouXywh } from '../../src/base/geometry/iou.ts';
 
 /** The result of a frame. */
 export interface SeenFrame {

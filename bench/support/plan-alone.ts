@@ -1,7 +1,7 @@
-import { parseStream } from '../../src/config/parse-stream.ts';
-import type { FleetSnapshot } from '../../src/control/control-plane.ts';
-import { planFleet } from '../../src/control/planning/plan-fleet.ts';
-import type { PlanOptions } from '../../src/control/planning/plan-options.ts';
+import type { FleetSnapshot } from '../../src/fleet/control/control-plane.ts';
+import { planFleet } from '../../src/fleet/control/planning/plan-fleet.ts';
+import type { PlanOptions } from '../../src/fleet/control/planning/plan-options.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
 
 const STREAM_FPS = 10;
 const ROUNDS = 10;

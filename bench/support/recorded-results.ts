@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Detection } from '../../src/core/detection.ts';
-import { packageRoot } from '../../src/store/package-root.ts';
+import type { Detection } from '../../src/base/core/detection.ts';
+import { packageRoot } from '../../src/network/store/package-root.ts';
 
 /**
  * Results of `yolox-nano` on real clips, frame by frame, and latencies of four paced streams of `yolox-nano-480x256` on a busy

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { table } from '../../src/cli/cli-io.ts';
-import { packageRoot } from '../../src/store/package-root.ts';
+import { packageRoot } from '../../src/network/store/package-root.ts';
 import { isMet, ratioToTarget, type SectionResult, type Table, type Target } from './section.ts';
 
 /** The result of a section, or the error that ended it. */

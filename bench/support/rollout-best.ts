@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findOpenvino } from '../../src/store/openvino/openvino-place.ts';
+import { findOpenvino } from '../../src/network/store/openvino/openvino-place.ts';
 import { type BenchContext, childEnvironment } from './bench-context.ts';
 import { SIGHTLINE_ENTRY } from './rollout-planes.ts';
 

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { findWeights } from '../../src/store/find-weights.ts';
-import { loadManifest } from '../../src/store/manifests.ts';
+import { findWeights } from '../../src/network/store/find-weights.ts';
+import { loadManifest } from '../../src/network/store/manifests.ts';
 import type { BenchContext } from './bench-context.ts';
 import { decodeOnnx, encodeOnnx, type OnnxGraph, type OnnxNode } from './onnx-file.ts';
 

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import type { RolloutReport } from '../../src/protocol/rollout-records.ts';
-import { packageRoot } from '../../src/store/package-root.ts';
+import { packageRoot } from '../../src/network/store/package-root.ts';
+import type { RolloutReport } from '../../src/wire/protocol/rollout-records.ts';
 import { RedisProcess } from './redis-process.ts';
 
 /** The built command line. */

@@ -1,14 +1,14 @@
-import { batchConfig } from '../../src/config/batch.ts';
-import { modelConfig } from '../../src/config/model-config.ts';
-import { FullLoad } from '../../src/control/rollout/full-load.ts';
-import { isControlTurn, isMember, membersOf } from '../../src/control/rollout/membership.ts';
-import { decide, isActive, isAlone, start } from '../../src/control/rollout/rollout-machine.ts';
-import type { GuardPanel } from '../../src/control/rollout/rollout-panels.ts';
-import { rolloutPanels } from '../../src/control/rollout/rollout-panels.ts';
-import { firstVersion } from '../../src/control/rollout/versions.ts';
-import type { Detection } from '../../src/core/detection.ts';
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { Rollout, ShadowObservation, SideObservation, Version } from '../../src/protocol/rollout-records.ts';
+import type { Detection } from '../../src/base/core/detection.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
+import { FullLoad } from '../../src/fleet/control/rollout/full-load.ts';
+import { isControlTurn, isMember, membersOf } from '../../src/fleet/control/rollout/membership.ts';
+import { decide, isActive, isAlone, start } from '../../src/fleet/control/rollout/rollout-machine.ts';
+import type { GuardPanel } from '../../src/fleet/control/rollout/rollout-panels.ts';
+import { rolloutPanels } from '../../src/fleet/control/rollout/rollout-panels.ts';
+import { firstVersion } from '../../src/fleet/control/rollout/versions.ts';
+import { batchConfig } from '../../src/settings/config/batch.ts';
+import { modelConfig } from '../../src/settings/config/model-config.ts';
+import type { Rollout, ShadowObservation, SideObservation, Version } from '../../src/wire/protocol/rollout-records.ts';
 import type { RecordedResults } from './recorded-results.ts';
 
 /** What is different about the candidate on one stream. */

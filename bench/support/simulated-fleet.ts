@@ -1,14 +1,14 @@
-import { parseStream } from '../../src/config/parse-stream.ts';
-import type { StreamConfig } from '../../src/config/stream.ts';
-import type { ControlPlane, FleetState } from '../../src/control/control-plane.ts';
-import { FleetPublisher, type FleetPublisherOptions } from '../../src/control/hosting/fleet-publisher.ts';
-import { HostAgent } from '../../src/control/hosting/host-agent.ts';
-import type { StreamRunner } from '../../src/control/hosting/stream-runner.ts';
-import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
-import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
-import { emptyReport } from '../../src/control/view/merge-streams.ts';
-import type { StreamLease } from '../../src/core/stream-lease.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
+import type { StreamLease } from '../../src/base/core/stream-lease.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import type { ControlPlane, FleetState } from '../../src/fleet/control/control-plane.ts';
+import { FleetPublisher, type FleetPublisherOptions } from '../../src/fleet/control/hosting/fleet-publisher.ts';
+import { HostAgent } from '../../src/fleet/control/hosting/host-agent.ts';
+import type { StreamRunner } from '../../src/fleet/control/hosting/stream-runner.ts';
+import { PLAN_DEFAULTS, type PlanOptions } from '../../src/fleet/control/planning/plan-options.ts';
+import { openRedisControlPlane } from '../../src/fleet/control/redis/redis-control-plane.ts';
+import { emptyReport } from '../../src/fleet/control/view/merge-streams.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
+import type { StreamConfig } from '../../src/settings/config/stream.ts';
 import { hostReport } from '../../test/support/sample-reports.ts';
 
 const PIPELINE = 'simulated';

@@ -1,9 +1,9 @@
-import { monoNowMs } from '../../src/core/clock.ts';
-import type { PublishedFrame } from '../../src/core/frame.ts';
-import type { LatencyStage } from '../../src/protocol/latency.ts';
-import type { Percentiles } from '../../src/protocol/report.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
-import { percentilesOf } from '../../src/telemetry/sliding-window.ts';
+import { monoNowMs } from '../../src/base/core/clock.ts';
+import type { PublishedFrame } from '../../src/base/core/frame.ts';
+import type { Runtime } from '../../src/frame/runtime/runtime.ts';
+import { percentilesOf } from '../../src/frame/telemetry/sliding-window.ts';
+import type { LatencyStage } from '../../src/wire/protocol/latency.ts';
+import type { Percentiles } from '../../src/wire/protocol/report.ts';
 
 /** The reported times of each frame: the stages of its latency, their sum, and its age when its batch closed. */
 export type WatchedTime = LatencyStage | 'total' | 'age';

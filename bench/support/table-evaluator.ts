@@ -1,9 +1,16 @@
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { InferPart } from '../../src/optimize/levers/lever-options.ts';
-import type { Configuration } from '../../src/optimize/result.ts';
-import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../../src/optimize/search/evaluator.ts';
-import { EXPECTED_SECONDS } from '../../src/optimize/search/search.ts';
-import type { WorkKind } from '../../src/optimize/search/time-budget.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
+import type { InferPart } from '../../src/lab/optimize/levers/lever-options.ts';
+import type { Configuration } from '../../src/lab/optimize/result.ts';
+import type {
+  Comparison,
+  Evaluator,
+  InferTimes,
+  Pair,
+  Quality,
+  Trial,
+} from '../../src/lab/optimize/search/evaluator.ts';
+import { EXPECTED_SECONDS } from '../../src/lab/optimize/search/search.ts';
+import type { WorkKind } from '../../src/lab/optimize/search/time-budget.ts';
 import type { TableEntry, TableIndex } from './configuration-table.ts';
 
 /** Standard errors on each side of a 95 % interval. */

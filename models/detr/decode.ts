@@ -1,4 +1,4 @@
-import type { ModelSpec, OutputTensor } from '../../src/core/model.ts';
+import type { ModelSpec, OutputTensor } from '../../src/base/core/model.ts';
 import type { Decode } from '../decoder.ts';
 import { findOutput, indexOfLargest } from '../decoder.ts';
 import { RowList } from '../row-list.ts';

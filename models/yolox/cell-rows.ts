@@ -1,4 +1,4 @@
-import type { ModelSpec } from '../../src/core/model.ts';
+import type { ModelSpec } from '../../src/base/core/model.ts';
 import { RowList } from '../row-list.ts';
 
 const STRIDES_PX = [8, 16, 32] as const;

@@ -1,13 +1,13 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { ModelSpec } from '../core/model.ts';
-import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { probeSource } from '../decode/probe.ts';
-import { sampleFrames } from '../decode/sample-frames.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
-import { parseSource } from '../source/parse-source.ts';
+import type { ModelSpec } from '../base/core/model.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import { openFfmpeg } from '../frame/decode/ffmpeg-binary.ts';
+import { probeSource } from '../frame/decode/probe.ts';
+import { sampleFrames } from '../frame/decode/sample-frames.ts';
+import { preprocessImage } from '../frame/preprocess/sharp-preprocessor.ts';
+import { parseSource } from '../frame/source/parse-source.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { picturesIn } from './sample-pictures.ts';
 

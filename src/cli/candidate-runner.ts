@@ -2,14 +2,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DECODERS } from '../../models/decoders.ts';
-import type { Detection } from '../core/detection.ts';
-import type { CompiledModel, ComputePrecision, ModelSpec, OutputTensor } from '../core/model.ts';
-import type { Placement } from '../geometry/placement.ts';
-import { unpackRows } from '../geometry/task-rows.ts';
-import { loadEngine } from '../infer/engine-kinds.ts';
-import type { InferenceEngine } from '../infer/inference-engine.ts';
-import { finishRows } from '../postprocess/finish-rows.ts';
-import type { EngineRequest } from '../protocol/threads.ts';
+import type { Detection } from '../base/core/detection.ts';
+import type { CompiledModel, ComputePrecision, ModelSpec, OutputTensor } from '../base/core/model.ts';
+import type { Placement } from '../base/geometry/placement.ts';
+import { unpackRows } from '../base/geometry/task-rows.ts';
+import { loadEngine } from '../frame/infer/engine-kinds.ts';
+import type { InferenceEngine } from '../frame/infer/inference-engine.ts';
+import { finishRows } from '../frame/postprocess/finish-rows.ts';
+import type { EngineRequest } from '../wire/protocol/threads.ts';
 
 /** An engine on which compiled files are tried in this process, one picture at a time on one thread. */
 export type TrialEngine = Pick<EngineRequest, 'engine' | 'provider' | 'openvinoLibrary'>;

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
-import { terminalText } from '../core/terminal-text.ts';
-import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
-import type { ProcessContext } from '../host/process-context.ts';
+import { terminalText } from '../base/core/terminal-text.ts';
+import { type ErrorDetails, SightlineError } from '../base/errors/sightline-error.ts';
+import type { ProcessContext } from '../serve/host/process-context.ts';
 
 /** What a command needs from its process: streams, environment, and the stop signal. */
 export interface CliIo extends ProcessContext {

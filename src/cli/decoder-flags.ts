@@ -1,6 +1,6 @@
-import { check } from '../config/check.ts';
-import { type DecoderConfig, decoderConfig } from '../config/decoder-config.ts';
-import { DEFAULT_MAX_PIXELS } from '../core/frame.ts';
+import { DEFAULT_MAX_PIXELS } from '../base/core/frame.ts';
+import { check } from '../settings/config/check.ts';
+import { type DecoderConfig, decoderConfig } from '../settings/config/decoder-config.ts';
 import { type FlagsOf, flagTable } from './flag-values.ts';
 
 /** What ffmpeg may use: `decoder` of a pipeline. */

@@ -1,19 +1,19 @@
 import { constants } from 'node:fs';
 import { access, mkdir, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import type { Detection } from '../core/detection.ts';
-import { writeWholeFile } from '../disk/replace-file.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { CocoSink } from '../sinks/coco-sink.ts';
-import { CsvSink } from '../sinks/csv-sink.ts';
-import { JsonlSink } from '../sinks/jsonl-sink.ts';
-import { lockOutputs } from '../sinks/open-sinks.ts';
-import type { OutputLock } from '../sinks/output-lock.ts';
-import { checkReplaceable, isDevice, partialPathOf, resolveOutput } from '../sinks/output-names.ts';
-import { ParquetFileSink } from '../sinks/parquet-file-sink.ts';
-import type { PictureSink, Sink } from '../sinks/sink.ts';
-import { fileFailure } from '../sinks/sink-failure.ts';
-import { labelFileName, YoloSink } from '../sinks/yolo-sink.ts';
+import { CocoSink } from '../after/sinks/coco-sink.ts';
+import { CsvSink } from '../after/sinks/csv-sink.ts';
+import { JsonlSink } from '../after/sinks/jsonl-sink.ts';
+import { lockOutputs } from '../after/sinks/open-sinks.ts';
+import type { OutputLock } from '../after/sinks/output-lock.ts';
+import { checkReplaceable, isDevice, partialPathOf, resolveOutput } from '../after/sinks/output-names.ts';
+import { ParquetFileSink } from '../after/sinks/parquet-file-sink.ts';
+import type { PictureSink, Sink } from '../after/sinks/sink.ts';
+import { fileFailure } from '../after/sinks/sink-failure.ts';
+import { labelFileName, YoloSink } from '../after/sinks/yolo-sink.ts';
+import type { Detection } from '../base/core/detection.ts';
+import { writeWholeFile } from '../base/disk/replace-file.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
 import { type CliIo, note, wrongCommand } from './cli-io.ts';
 import {
   type DetectItem,

@@ -1,15 +1,15 @@
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
-import { parseStream } from '../config/parse-stream.ts';
-import { DECODED_FRAMES, type StreamConfig } from '../config/stream.ts';
-import { outputNames } from '../control/jobs/output-name.ts';
-import { redact } from '../core/redact.ts';
-import { compressionOf, compressionProblem } from '../disk/compression.ts';
-import { openGiven } from '../disk/given-file.ts';
-import { isDevice } from '../sinks/output-names.ts';
-import { expandInputs, PICTURE_EXTENSIONS } from '../source/expand-inputs.ts';
-import { parseSource } from '../source/parse-source.ts';
+import { isDevice } from '../after/sinks/output-names.ts';
+import { redact } from '../base/core/redact.ts';
+import { compressionOf, compressionProblem } from '../base/disk/compression.ts';
+import { openGiven } from '../base/disk/given-file.ts';
+import { outputNames } from '../fleet/control/jobs/output-name.ts';
+import { expandInputs, PICTURE_EXTENSIONS } from '../frame/source/expand-inputs.ts';
+import { parseSource } from '../frame/source/parse-source.ts';
+import { parseStream } from '../settings/config/parse-stream.ts';
+import { DECODED_FRAMES, type StreamConfig } from '../settings/config/stream.ts';
 import { wrongCommand } from './cli-io.ts';
 import { DECODER_FLAGS } from './decoder-flags.ts';
 import { type FlagsOf, flagTable, listOf, repeated, whole } from './flag-values.ts';
@@ -193,7 +193,7 @@ async function resultPlaces(paths: readonly string[], format: ResultFormat | und
 
 /** @throws COMMAND_INVALID, CONFIG_INVALID if a file cannot be the video of these inputs. */
 async function requireOneVideo(video: string, [source, ...more]: readonly DetectSource[]): Promise<void> {
-  (await import('../sinks/open-video-sink.ts')).videoContainer(video);
+  (await import('../after/sinks/open-video-sink.ts')).videoContainer(video);
   const folder = `${basename(video, extname(video))}/`;
   if (more.length > 0)
     throw wrongCommand(

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { FrameRecord, type Recorded } from '../sinks/frame-record.ts';
+import { FrameRecord, type Recorded } from '../after/sinks/frame-record.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
 import { note } from './cli-io.ts';
 import { type ItemEnd, type ReadJob, readItem } from './detect-input.ts';
 import type { DetectItem } from './detect-plan.ts';

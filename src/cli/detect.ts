@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { batchConfig } from '../config/batch.ts';
-import { check } from '../config/check.ts';
-import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { openFfmpeg } from '../frame/decode/ffmpeg-binary.ts';
+import { batchConfig } from '../settings/config/batch.ts';
+import { check } from '../settings/config/check.ts';
 import { type CliIo, note, wrongCommand } from './cli-io.ts';
 import { decoderConfigOf } from './decoder-flags.ts';
 import {

@@ -1,8 +1,8 @@
 import { release } from 'node:os';
-import type { Environment } from '../config/environment.ts';
-import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { takesCommands } from '../decode/shed-filters.ts';
-import type { Confinement } from '../process/confinement.ts';
+import type { Confinement } from '../base/process/confinement.ts';
+import { type FfmpegBinary, openFfmpeg } from '../frame/decode/ffmpeg-binary.ts';
+import { takesCommands } from '../frame/decode/shed-filters.ts';
+import type { Environment } from '../settings/config/environment.ts';
 import { type Finding, fine, missing, remark } from './finding.ts';
 
 const BUBBLEWRAP = 'install bubblewrap (Debian: apt-get install bubblewrap); docs/secure.md says what else it needs';

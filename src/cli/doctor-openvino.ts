@@ -1,8 +1,8 @@
-import type { Environment } from '../config/environment.ts';
-import type { OpenvinoFacts } from '../core/openvino-facts.ts';
-import { findOpenvino, type OpenvinoPlace } from '../store/openvino/openvino-place.ts';
-import { probeOpenvino } from '../store/openvino/probe-openvino.ts';
-import { reasonOf, toolRunner } from '../store/wheels/run-tool.ts';
+import type { OpenvinoFacts } from '../base/core/openvino-facts.ts';
+import { findOpenvino, type OpenvinoPlace } from '../network/store/openvino/openvino-place.ts';
+import { probeOpenvino } from '../network/store/openvino/probe-openvino.ts';
+import { reasonOf, toolRunner } from '../network/store/wheels/run-tool.ts';
+import type { Environment } from '../settings/config/environment.ts';
 import { type Finding, fine, remark } from './finding.ts';
 
 const WHAT = 'engine openvino';

@@ -1,6 +1,6 @@
-import { TensorflowChild } from '../infer/tensorflow/tensorflow-child.ts';
-import { findBindingPlace, readSetupRecord, type SetupRecord } from '../store/tensorflow/binding-place.ts';
-import { nvidiaDriver } from '../store/tensorflow/nvidia-driver.ts';
+import { TensorflowChild } from '../frame/infer/tensorflow/tensorflow-child.ts';
+import { findBindingPlace, readSetupRecord, type SetupRecord } from '../network/store/tensorflow/binding-place.ts';
+import { nvidiaDriver } from '../network/store/tensorflow/nvidia-driver.ts';
 import { type Finding, fine, remark } from './finding.ts';
 
 const SETUP = 'sightline setup tensorflow';

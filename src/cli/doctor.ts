@@ -1,12 +1,12 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import type { Command } from 'commander';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { onnxRuntime } from '../process/fetched-packages.ts';
-import { choiceText, EngineChoices } from '../store/engine-choices.ts';
-import { findWeights } from '../store/find-weights.ts';
-import { listManifests } from '../store/manifests.ts';
-import { findProvided } from '../store/packages/provide-package.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import { onnxRuntime } from '../base/process/fetched-packages.ts';
+import { choiceText, EngineChoices } from '../network/store/engine-choices.ts';
+import { findWeights } from '../network/store/find-weights.ts';
+import { listManifests } from '../network/store/manifests.ts';
+import { findProvided } from '../network/store/packages/provide-package.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, show } from './cli-io.ts';
 import { examineDecoder } from './doctor-decoder.ts';
 import { examineOpenvino } from './doctor-openvino.ts';

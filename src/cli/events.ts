@@ -1,18 +1,18 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { ruleNeedsTracks } from '../config/event-rules.ts';
-import type { ModelConfig } from '../config/model-config.ts';
-import type { StreamConfig } from '../config/stream.ts';
-import { counted } from '../core/counted.ts';
-import { recordingDigest } from '../disk/given-file.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { differenceOf, type RuleDifference, RuleTrial, type WholeEvent } from '../events/rule-trial.ts';
-import type { WatchedFrame } from '../events/stream-events.ts';
-import type { Comparison, Outcome } from '../host/recorded-events.ts';
-import type { GivenRules } from '../host/try-rules.ts';
-import { cloudEvent } from '../protocol/rule-event.ts';
-import type { ExportedSpan } from '../recording/recorded-span.ts';
+import { differenceOf, type RuleDifference, RuleTrial, type WholeEvent } from '../after/events/rule-trial.ts';
+import type { WatchedFrame } from '../after/events/stream-events.ts';
+import type { ExportedSpan } from '../after/recording/recorded-span.ts';
+import { counted } from '../base/core/counted.ts';
+import { recordingDigest } from '../base/disk/given-file.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import type { Comparison, Outcome } from '../serve/host/recorded-events.ts';
+import type { GivenRules } from '../serve/host/try-rules.ts';
+import { ruleNeedsTracks } from '../settings/config/event-rules.ts';
+import type { ModelConfig } from '../settings/config/model-config.ts';
+import type { StreamConfig } from '../settings/config/stream.ts';
+import { cloudEvent } from '../wire/protocol/rule-event.ts';
 import { type CliIo, JSON_FLAG, note, print, printJson, table, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
 import { addFlags, type FlagsOf, flagTable, recordedSpan, required, timeOf } from './flag-values.ts';
@@ -73,7 +73,7 @@ export function addEvents(program: Command, io: CliIo): void {
 }
 
 async function events(inputs: readonly string[], flags: EventsFlags, namesModel: boolean, io: CliIo): Promise<void> {
-  const { readRules, ruledStream } = await import('../host/try-rules.ts');
+  const { readRules, ruledStream } = await import('../serve/host/try-rules.ts');
   const { recorded: stream, stream: named = stream } = flags;
   const span = spanOf(inputs, flags);
   const startMs = span?.fromMs ?? timeOf('--start', flags.start);
@@ -94,7 +94,7 @@ async function events(inputs: readonly string[], flags: EventsFlags, namesModel:
     if (flags.json !== true) print(io, outcomeText(outcome, hasClock));
   };
   if (span !== null) {
-    const { tryOnRecorded } = await import('../host/recorded-events.ts');
+    const { tryOnRecorded } = await import('../serve/host/recorded-events.ts');
     const sides = sets.map((each, i) => ({
       name: each.path,
       set: each,
@@ -140,7 +140,7 @@ async function tryOn(
   model: ModelConfig,
   io: CliIo,
 ): Promise<Map<string, RuleTrial[]>> {
-  const { followObjects, readResults, ruledStream } = await import('../host/try-rules.ts');
+  const { followObjects, readResults, ruledStream } = await import('../serve/host/try-rules.ts');
   const isResults = input.endsWith('.jsonl');
   const configs = sets.map((set) => ruledStream(set, input));
   const trials = new Map<string, RuleTrial[]>();

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
-import { parseYaml } from '../config/parse-yaml.ts';
-import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
-import type { ExportedSpan } from '../recording/recorded-span.ts';
+import type { ExportedSpan } from '../after/recording/recorded-span.ts';
+import { type ErrorDetails, SightlineError } from '../base/errors/sightline-error.ts';
+import { parseYaml } from '../settings/config/parse-yaml.ts';
 import { wrongCommand } from './cli-io.ts';
 
 /** Reads the value of a flag. @throws COMMAND_INVALID */

@@ -1,4 +1,4 @@
-import type { ControlPlane } from '../control/control-plane.ts';
+import type { ControlPlane } from '../fleet/control/control-plane.ts';
 import { type CliIo, JSON_FLAG, note, wrongCommand } from './cli-io.ts';
 import { type FlagsOf, flagTable } from './flag-values.ts';
 import { controlDesk, type FleetDesk, gatewayDesk } from './fleet-desk.ts';
@@ -24,7 +24,7 @@ export type FleetClientFlags = FlagsOf<typeof FLEET_CLIENT_FLAGS>;
 export type OpenControl = (url: string, io: CliIo) => Promise<ControlPlane>;
 
 export const openRedis: OpenControl = async (url, io) => {
-  const { openRedisControlPlane } = await import('../control/redis/redis-control-plane.ts');
+  const { openRedisControlPlane } = await import('../fleet/control/redis/redis-control-plane.ts');
   return openRedisControlPlane({
     url,
     caFile: io.environment.redisCaFile ?? null,

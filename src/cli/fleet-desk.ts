@@ -1,13 +1,13 @@
-import type { GatewayApi } from '../client/gateway-api.ts';
-import { sourceText } from '../config/placeholders.ts';
-import { shownSettings } from '../config/shown-settings.ts';
-import { streamConfig } from '../config/stream.ts';
-import type { ControlPlane } from '../control/control-plane.ts';
-import { JobOrders } from '../control/orders/job-orders.ts';
-import { StreamOrders } from '../control/orders/stream-orders.ts';
-import { type FleetSummary, readFleetSummary } from '../control/view/fleet-summary.ts';
-import type { JobReport } from '../protocol/fleet.ts';
-import type { JobRequest, JobView, StreamRequest } from '../protocol/rest.ts';
+import type { ControlPlane } from '../fleet/control/control-plane.ts';
+import { JobOrders } from '../fleet/control/orders/job-orders.ts';
+import { StreamOrders } from '../fleet/control/orders/stream-orders.ts';
+import { type FleetSummary, readFleetSummary } from '../fleet/control/view/fleet-summary.ts';
+import { sourceText } from '../settings/config/placeholders.ts';
+import { shownSettings } from '../settings/config/shown-settings.ts';
+import { streamConfig } from '../settings/config/stream.ts';
+import type { GatewayApi } from '../wire/client/gateway-api.ts';
+import type { JobReport } from '../wire/protocol/fleet.ts';
+import type { JobRequest, JobView, StreamRequest } from '../wire/protocol/rest.ts';
 import { jobDocument } from './job-tables.ts';
 
 /** What `--json` prints of an added stream: its order with Redis, its report with a gateway. Addresses are redacted. */

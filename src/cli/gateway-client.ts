@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { GatewayApi } from '../client/gateway-api.ts';
-import { readAuthorities } from '../disk/read-authorities.ts';
-import { type GatewayAddress, requestGateway } from '../gateway/request-gateway.ts';
+import { readAuthorities } from '../base/disk/read-authorities.ts';
+import { type GatewayAddress, requestGateway } from '../serve/gateway/request-gateway.ts';
+import { GatewayApi } from '../wire/client/gateway-api.ts';
 import { type CliIo, JSON_FLAG, wrongCommand } from './cli-io.ts';
 import { type FlagsOf, flagTable } from './flag-values.ts';
 

@@ -1,6 +1,6 @@
-import type { ControlPlane } from '../control/control-plane.ts';
-import type { DeadLetter, JobReport } from '../protocol/fleet.ts';
-import type { JobView } from '../protocol/rest.ts';
+import type { ControlPlane } from '../fleet/control/control-plane.ts';
+import type { DeadLetter, JobReport } from '../wire/protocol/fleet.ts';
+import type { JobView } from '../wire/protocol/rest.ts';
 import { table } from './cli-io.ts';
 
 const MAX_LISTED = 20;

@@ -1,10 +1,10 @@
 import { pino } from 'pino';
-import { withoutHidden } from '../core/hidden-values.ts';
-import { redact } from '../core/redact.ts';
-import { terminalMessage } from '../core/terminal-text.ts';
-import { activeTrace } from '../flow/trace-context.ts';
-import type { GatewayLogger } from '../gateway/gateway-options.ts';
-import type { TracedLine, Tracing } from '../telemetry/tracing/open-tracing.ts';
+import { withoutHidden } from '../base/core/hidden-values.ts';
+import { redact } from '../base/core/redact.ts';
+import { terminalMessage } from '../base/core/terminal-text.ts';
+import { activeTrace } from '../base/flow/trace-context.ts';
+import type { TracedLine, Tracing } from '../frame/telemetry/tracing/open-tracing.ts';
+import type { GatewayLogger } from '../serve/gateway/gateway-options.ts';
 import type { CliIo } from './cli-io.ts';
 
 const LEVELS: Readonly<Record<number, string>> = { 30: '', 40: 'warning: ', 50: 'error: ' };

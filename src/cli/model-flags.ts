@@ -1,6 +1,13 @@
-import { check } from '../config/check.ts';
-import { ENGINES, type ModelConfig, modelConfig, PRECISIONS, PROVIDERS, RESIZE_RULES } from '../config/model-config.ts';
-import { MODEL_FAMILIES } from '../core/model.ts';
+import { MODEL_FAMILIES } from '../base/core/model.ts';
+import { check } from '../settings/config/check.ts';
+import {
+  ENGINES,
+  type ModelConfig,
+  modelConfig,
+  PRECISIONS,
+  PROVIDERS,
+  RESIZE_RULES,
+} from '../settings/config/model-config.ts';
 import { type FlagsOf, flagTable, given } from './flag-values.ts';
 
 /** Properties of a network that its ONNX file does not contain. */

@@ -1,32 +1,32 @@
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { durationMs } from '../config/duration.ts';
-import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
-import { shellQuoted } from '../measure/report/html.ts';
-import { LEVER_IDS } from '../optimize/levers/levers.ts';
-import type { LeverId, Step } from '../optimize/result.ts';
-import { ANSWERS_FILE, type GivenAnswer, keptAnswers, readAnswers } from '../optimize/review/answers.ts';
-import { REVIEW_FILE, readReview } from '../optimize/review/review-file.ts';
+import { openFfmpeg } from '../frame/decode/ffmpeg-binary.ts';
+import { shellQuoted } from '../lab/measure/report/html.ts';
+import { LEVER_IDS } from '../lab/optimize/levers/levers.ts';
+import type { LeverId, Step } from '../lab/optimize/result.ts';
+import { ANSWERS_FILE, type GivenAnswer, keptAnswers, readAnswers } from '../lab/optimize/review/answers.ts';
+import { REVIEW_FILE, readReview } from '../lab/optimize/review/review-file.ts';
 import {
   exportFrames,
   giveBack,
   judgeReview,
   type ReviewVerdict,
   takeFaster,
-} from '../optimize/review/settle-report.ts';
-import { type Labels, labelsIn, requireDistinct, splitEvidence } from '../optimize/run/evidence.ts';
+} from '../lab/optimize/review/settle-report.ts';
+import { type Labels, labelsIn, requireDistinct, splitEvidence } from '../lab/optimize/run/evidence.ts';
 import {
   type Optimization,
   type OptimizeRequest,
   optimize,
   planOptimization,
-} from '../optimize/run/run-optimization.ts';
-import { isPipelineFile } from '../optimize/run/subject.ts';
-import type { SearchPlan } from '../optimize/search/plan-search.ts';
-import type { WorkKind } from '../optimize/search/time-budget.ts';
-import { loadPipeline } from '../pipeline/load-pipeline.ts';
-import { DETECTOR } from '../pipeline/one-detector.ts';
+} from '../lab/optimize/run/run-optimization.ts';
+import { isPipelineFile } from '../lab/optimize/run/subject.ts';
+import type { SearchPlan } from '../lab/optimize/search/plan-search.ts';
+import type { WorkKind } from '../lab/optimize/search/time-budget.ts';
+import type { CocoAnnotations } from '../network/evaluate/coco-dataset.ts';
+import { loadPipeline } from '../serve/pipeline/load-pipeline.ts';
+import { DETECTOR } from '../serve/pipeline/one-detector.ts';
+import { durationMs } from '../settings/config/duration.ts';
 import { type CliIo, JSON_FLAG, note, show, table, wrongCommand } from './cli-io.ts';
 import { annotationsFor } from './evaluate-model.ts';
 import { addFlags, type FlagsOf, flagTable, listOf, numberIf, whole } from './flag-values.ts';

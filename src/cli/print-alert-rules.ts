@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
-import { alertRules } from '../gateway/alert-rules.ts';
-import { loadPipeline } from '../pipeline/load-pipeline.ts';
+import { alertRules } from '../serve/gateway/alert-rules.ts';
+import { loadPipeline } from '../serve/pipeline/load-pipeline.ts';
 import { type CliIo, print } from './cli-io.ts';
 
 const HELP = `

@@ -1,5 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress';
-import { terminalText } from '../core/terminal-text.ts';
+import { terminalText } from '../base/core/terminal-text.ts';
 import { type CliIo, note } from './cli-io.ts';
 
 export interface Progress {

@@ -1,19 +1,19 @@
-import { relativeLoss } from '../compile/quantise/output-gauge.ts';
-import type { Outputs } from '../compile/quantise/run-graph.ts';
-import type { Detection } from '../core/detection.ts';
-import type { CompiledModel, ModelSpec } from '../core/model.ts';
-import { softLoss } from '../evaluate/agreement.ts';
-import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
-import { picturePaths } from '../evaluate/coco-files.ts';
-import { DECIDING_FIGURE, type DecidingFigure } from '../evaluate/coco-rules.ts';
-import type { RecordedFrame, RecordedResults } from '../evaluate/recorded-results.ts';
-import { subsetOf } from '../evaluate/split-dataset.ts';
-import type { Placement } from '../geometry/placement.ts';
-import type { InferenceEngine } from '../infer/inference-engine.ts';
-import { AGREEMENT_SHARE, leastScoreOf } from '../optimize/gate/collect-results.ts';
-import type { GateVerdict } from '../optimize/gate/gate-verdict.ts';
-import { type Ground, judge } from '../optimize/gate/judge.ts';
-import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
+import type { Detection } from '../base/core/detection.ts';
+import type { CompiledModel, ModelSpec } from '../base/core/model.ts';
+import type { Placement } from '../base/geometry/placement.ts';
+import type { InferenceEngine } from '../frame/infer/inference-engine.ts';
+import { preprocessImage } from '../frame/preprocess/sharp-preprocessor.ts';
+import { AGREEMENT_SHARE, leastScoreOf } from '../lab/optimize/gate/collect-results.ts';
+import type { GateVerdict } from '../lab/optimize/gate/gate-verdict.ts';
+import { type Ground, judge } from '../lab/optimize/gate/judge.ts';
+import { relativeLoss } from '../network/compile/quantise/output-gauge.ts';
+import type { Outputs } from '../network/compile/quantise/run-graph.ts';
+import { softLoss } from '../network/evaluate/agreement.ts';
+import type { CocoAnnotations } from '../network/evaluate/coco-dataset.ts';
+import { picturePaths } from '../network/evaluate/coco-files.ts';
+import { DECIDING_FIGURE, type DecidingFigure } from '../network/evaluate/coco-rules.ts';
+import type { RecordedFrame, RecordedResults } from '../network/evaluate/recorded-results.ts';
+import { subsetOf } from '../network/evaluate/split-dataset.ts';
 import {
   detectIn,
   detectionsIn,

@@ -1,14 +1,14 @@
 import { basename } from 'node:path';
-import { emitOnnx } from '../compile/onnx/emit-onnx.ts';
-import { ExternalData } from '../compile/onnx/external-data.ts';
-import { importOnnx } from '../compile/onnx/import-onnx.ts';
-import { type QuantisedGraph, quantiseGraph } from '../compile/quantise/quantise-graph.ts';
-import type { CompiledModel, ComputePrecision } from '../core/model.ts';
-import { readModel } from '../disk/given-file.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
-import type { GateVerdict } from '../optimize/gate/gate-verdict.ts';
-import { keepQuantised } from '../runtime/model/quantised-artefact.ts';
+import type { CompiledModel, ComputePrecision } from '../base/core/model.ts';
+import { readModel } from '../base/disk/given-file.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import { keepQuantised } from '../frame/runtime/model/quantised-artefact.ts';
+import type { GateVerdict } from '../lab/optimize/gate/gate-verdict.ts';
+import { emitOnnx } from '../network/compile/onnx/emit-onnx.ts';
+import { ExternalData } from '../network/compile/onnx/external-data.ts';
+import { importOnnx } from '../network/compile/onnx/import-onnx.ts';
+import { type QuantisedGraph, quantiseGraph } from '../network/compile/quantise/quantise-graph.ts';
+import type { CocoAnnotations } from '../network/evaluate/coco-dataset.ts';
 import { callMs, type TrialEngine, withEngine } from './candidate-runner.ts';
 import {
   labelledEvidence,

@@ -1,11 +1,11 @@
 import { open, realpath, rm, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { counted } from '../core/counted.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../recording/export-span.ts';
-import { faultsOf } from '../recording/fragment-file.ts';
-import { archiveIn, recordedFiles, requireOrder, requireStream } from '../recording/read-recorded.ts';
-import { recordingsIn, spansOf } from '../recording/spans.ts';
+import { type ExportManifest, exportSpan, hostKey, verifyExport } from '../after/recording/export-span.ts';
+import { faultsOf } from '../after/recording/fragment-file.ts';
+import { archiveIn, recordedFiles, requireOrder, requireStream } from '../after/recording/read-recorded.ts';
+import { recordingsIn, spansOf } from '../after/recording/spans.ts';
+import { counted } from '../base/core/counted.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, show, table, wrongCommand } from './cli-io.ts';
 import { addFlags, type FlagsOf, type FlagTable, flagTable, required, timeOf } from './flag-values.ts';
 import { ReportedFailure } from './interruption.ts';

@@ -2,12 +2,12 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { isMissing, MIB, MOST_BYTES, readGiven } from '../disk/given-file.ts';
-import { writeWholeFile } from '../disk/replace-file.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { KeyedMutex } from '../flow/keyed-mutex.ts';
-import { ANSWERS_FILE, answersText, parseAnswers } from '../optimize/review/answers.ts';
-import { REVIEW_PAGE } from '../optimize/review/review-page.ts';
+import { isMissing, MIB, MOST_BYTES, readGiven } from '../base/disk/given-file.ts';
+import { writeWholeFile } from '../base/disk/replace-file.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import { KeyedMutex } from '../base/flow/keyed-mutex.ts';
+import { ANSWERS_FILE, answersText, parseAnswers } from '../lab/optimize/review/answers.ts';
+import { REVIEW_PAGE } from '../lab/optimize/review/review-page.ts';
 
 /** Bytes of a file of answers. */
 const MOST_BODY_BYTES = 8 * MIB;

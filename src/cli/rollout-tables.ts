@@ -1,6 +1,12 @@
-import { isAloneAt } from '../control/rollout/rollout-machine.ts';
-import { counted } from '../core/counted.ts';
-import type { Decision, GuardReport, Prediction, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
+import { counted } from '../base/core/counted.ts';
+import { isAloneAt } from '../fleet/control/rollout/rollout-machine.ts';
+import type {
+  Decision,
+  GuardReport,
+  Prediction,
+  RolloutReport,
+  VersionReport,
+} from '../wire/protocol/rollout-records.ts';
 import { table } from './cli-io.ts';
 
 /** Describes a roll-out: its state, its steps, and what each guard found. */

@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { durationMs } from '../config/duration.ts';
-import { rolledSettings } from '../control/rollout/stream-changes.ts';
-import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { loadPipeline } from '../pipeline/load-pipeline.ts';
-import type { RolloutVerb } from '../protocol/rest.ts';
-import type { RolloutReport } from '../protocol/rollout-records.ts';
+import { MOST_BYTES, readGivenTextSync } from '../base/disk/given-file.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import { rolledSettings } from '../fleet/control/rollout/stream-changes.ts';
+import { loadPipeline } from '../serve/pipeline/load-pipeline.ts';
+import { durationMs } from '../settings/config/duration.ts';
+import type { RolloutVerb } from '../wire/protocol/rest.ts';
+import type { RolloutReport } from '../wire/protocol/rollout-records.ts';
 import { type CliIo, show, wrongCommand } from './cli-io.ts';
 import {
   addFlags,

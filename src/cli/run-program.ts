@@ -1,7 +1,7 @@
 import { type Command, CommanderError } from 'commander';
-import { withoutHidden } from '../core/hidden-values.ts';
-import { terminalText } from '../core/terminal-text.ts';
-import { SightlineError, unwritableText } from '../errors/sightline-error.ts';
+import { withoutHidden } from '../base/core/hidden-values.ts';
+import { terminalText } from '../base/core/terminal-text.ts';
+import { SightlineError, unwritableText } from '../base/errors/sightline-error.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { interruptedCode, ReportedFailure } from './interruption.ts';
 

@@ -1,17 +1,17 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
-import { batchConfig } from '../config/batch.ts';
-import { check } from '../config/check.ts';
-import type { ModelConfig } from '../config/model-config.ts';
-import { parseStream } from '../config/parse-stream.ts';
-import type { Detection } from '../core/detection.ts';
-import { DEFAULT_MAX_PIXELS } from '../core/frame.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { runToEnd } from '../host/run-to-end.ts';
-import { readImage } from '../preprocess/sharp-preprocessor.ts';
-import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
-import { fetchFromNpm } from '../store/npm-package.ts';
+import { OverlayPainter } from '../after/sinks/drawing/draw-overlay.ts';
+import type { Detection } from '../base/core/detection.ts';
+import { DEFAULT_MAX_PIXELS } from '../base/core/frame.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import { readImage } from '../frame/preprocess/sharp-preprocessor.ts';
+import { fetchFromNpm } from '../network/store/npm-package.ts';
+import { runToEnd } from '../serve/host/run-to-end.ts';
+import { batchConfig } from '../settings/config/batch.ts';
+import { check } from '../settings/config/check.ts';
+import type { ModelConfig } from '../settings/config/model-config.ts';
+import { parseStream } from '../settings/config/parse-stream.ts';
 import { type CliIo, note } from './cli-io.ts';
 
 const PICTURES = /\.(jpe?g|png|webp)$/i;
@@ -62,7 +62,7 @@ export async function detectInPictures(
   imagePaths: readonly string[],
   io: CliIo,
 ): Promise<(readonly Detection[])[]> {
-  const { openRuntime } = await import('../runtime/open-runtime.ts');
+  const { openRuntime } = await import('../frame/runtime/open-runtime.ts');
   const runtime = await openRuntime({
     model,
     batch: check(batchConfig, {}, 'batch'),

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { counted } from '../core/counted.ts';
-import { type Figures, scoreResults } from '../evaluate/average-precision.ts';
-import { readAnnotations, readTypedResults } from '../evaluate/coco-files.ts';
-import { IOU_TYPES, type IouType } from '../evaluate/coco-rules.ts';
-import { unknownCategories } from '../evaluate/match-dataset.ts';
+import { counted } from '../base/core/counted.ts';
+import { type Figures, scoreResults } from '../network/evaluate/average-precision.ts';
+import { readAnnotations, readTypedResults } from '../network/evaluate/coco-files.ts';
+import { IOU_TYPES, type IouType } from '../network/evaluate/coco-rules.ts';
+import { unknownCategories } from '../network/evaluate/match-dataset.ts';
 import { type CliIo, JSON_FLAG, note, show, table } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable } from './flag-values.ts';
 

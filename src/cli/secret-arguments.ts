@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { redact } from '../core/redact.ts';
+import { redact } from '../base/core/redact.ts';
 import { wrongCommand } from './cli-io.ts';
 
 const TOKEN_FLAG = /^--token(=|$)/;

@@ -1,5 +1,5 @@
-import { inspect } from '../config/check.ts';
-import { gatewayConfig } from '../config/gateway.ts';
+import { inspect } from '../settings/config/check.ts';
+import { gatewayConfig } from '../settings/config/gateway.ts';
 import { wrongCommand } from './cli-io.ts';
 import { type FlagsOf, flagTable, whole } from './flag-values.ts';
 

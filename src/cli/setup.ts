@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
-import { setupOpenvino } from '../store/openvino/setup-openvino.ts';
-import { findProvided, providePackage } from '../store/packages/provide-package.ts';
-import { setupTensorflow } from '../store/tensorflow/setup-tensorflow.ts';
-import { toolRunner } from '../store/wheels/run-tool.ts';
+import { setupOpenvino } from '../network/store/openvino/setup-openvino.ts';
+import { findProvided, providePackage } from '../network/store/packages/provide-package.ts';
+import { setupTensorflow } from '../network/store/tensorflow/setup-tensorflow.ts';
+import { toolRunner } from '../network/store/wheels/run-tool.ts';
 import { type CliIo, note, print, wrongCommand } from './cli-io.ts';
 
 interface SetupFlags {

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { parseStream } from '../config/parse-stream.ts';
-import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { testSource } from '../decode/test-source.ts';
-import type { StreamRequest } from '../protocol/rest.ts';
-import type { SourceTest } from '../protocol/source-test.ts';
-import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
-import { withOpenSource } from '../source/open/open-source.ts';
+import { openFfmpeg } from '../frame/decode/ffmpeg-binary.ts';
+import { testSource } from '../frame/decode/test-source.ts';
+import { resolveStreamInput } from '../frame/runtime/stream/stream-input.ts';
+import { withOpenSource } from '../frame/source/open/open-source.ts';
+import { parseStream } from '../settings/config/parse-stream.ts';
+import type { StreamRequest } from '../wire/protocol/rest.ts';
+import type { SourceTest } from '../wire/protocol/source-test.ts';
 import { type CliIo, JSON_FLAG, note, show } from './cli-io.ts';
 import { DECODER_FLAGS, decoderConfigOf } from './decoder-flags.ts';
 import { addFlags, type FlagsOf, flagTable, given } from './flag-values.ts';

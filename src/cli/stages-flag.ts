@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
-import { type StageConfig, stagesConfig } from '../config/stages.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { inspectStages } from '../host/host-stages.ts';
-import { parsePipeline, readPipelineText } from '../pipeline/load-pipeline.ts';
-import { isModelPath } from '../store/admit-model.ts';
-import { COCO } from '../store/class-names.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import { isModelPath } from '../network/store/admit-model.ts';
+import { COCO } from '../network/store/class-names.ts';
+import { inspectStages } from '../serve/host/host-stages.ts';
+import { parsePipeline, readPipelineText } from '../serve/pipeline/load-pipeline.ts';
+import { type StageConfig, stagesConfig } from '../settings/config/stages.ts';
 import { type CliIo, note, wrongCommand } from './cli-io.ts';
 
 /** Returns the second stages of the pipeline file that `--stages` names. @throws COMMAND_INVALID, CONFIG_INVALID */

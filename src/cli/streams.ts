@@ -1,10 +1,10 @@
 import type { Command, CommandOptions } from 'commander';
-import type { FleetSummary } from '../control/view/fleet-summary.ts';
-import { redact } from '../core/redact.ts';
-import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import type { FleetHost } from '../protocol/fleet-report.ts';
-import type { StreamReport } from '../protocol/report.ts';
+import { redact } from '../base/core/redact.ts';
+import { MOST_BYTES, readGivenTextSync } from '../base/disk/given-file.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import type { FleetSummary } from '../fleet/control/view/fleet-summary.ts';
+import type { FleetHost } from '../wire/protocol/fleet-report.ts';
+import type { StreamReport } from '../wire/protocol/report.ts';
 import { type CliIo, show, table, wrongCommand } from './cli-io.ts';
 import { addFlags, type FlagsOf, type FlagTable, flagTable, given, settingsIn } from './flag-values.ts';
 import { FLEET_CLIENT_FLAGS, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';

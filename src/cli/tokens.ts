@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { durationMs } from '../config/duration.ts';
-import { ID_PATTERN } from '../core/ids.ts';
+import { ID_PATTERN } from '../base/core/ids.ts';
 import {
   changeTokensFile,
   ENVIRONMENT_TOKEN,
@@ -8,8 +7,9 @@ import {
   newToken,
   readTokensFile,
   type TokenRecord,
-} from '../gateway/access/tokens-file.ts';
-import { ROLES } from '../protocol/feed.ts';
+} from '../serve/gateway/access/tokens-file.ts';
+import { durationMs } from '../settings/config/duration.ts';
+import { ROLES } from '../wire/protocol/feed.ts';
 import { type CliIo, JSON_FLAG, note, show, table, wrongCommand } from './cli-io.ts';
 import { addFlags, type FlagsOf, type FlagTable, flagTable, required } from './flag-values.ts';
 

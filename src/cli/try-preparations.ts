@@ -1,8 +1,8 @@
-import { SightlineError } from '../errors/sightline-error.ts';
-import { scoreResults } from '../evaluate/average-precision.ts';
-import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
-import { comparePrecision } from '../evaluate/precision-loss.ts';
-import { readOnnxFacts } from '../infer/onnx-facts.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import { readOnnxFacts } from '../frame/infer/onnx-facts.ts';
+import { scoreResults } from '../network/evaluate/average-precision.ts';
+import type { CocoAnnotations, CocoResult } from '../network/evaluate/coco-dataset.ts';
+import { comparePrecision } from '../network/evaluate/precision-loss.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { detectOnLabels } from './evaluate-model.ts';
 import type { FileFlags } from './model-flags.ts';

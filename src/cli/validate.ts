@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { counted } from '../core/counted.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
-import { examinePipeline, type PipelineOpens } from '../host/examine-pipeline.ts';
+import { counted } from '../base/core/counted.ts';
+import { SightlineError } from '../base/errors/sightline-error.ts';
+import { examinePipeline, type PipelineOpens } from '../serve/host/examine-pipeline.ts';
 import { type CliIo, JSON_FLAG, note, print, printJson, table } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable, given } from './flag-values.ts';
 import { ReportedFailure } from './interruption.ts';

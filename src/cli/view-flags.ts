@@ -1,5 +1,5 @@
-import { faultsText, inspect } from '../config/check.ts';
-import { regionConfig, tilesConfig } from '../config/region.ts';
+import { faultsText, inspect } from '../settings/config/check.ts';
+import { regionConfig, tilesConfig } from '../settings/config/region.ts';
 import { wrongCommand } from './cli-io.ts';
 import { type FlagsOf, flagTable, given } from './flag-values.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BusMessage } from '../../src/control/control-plane.ts';
-import type { BusTopic } from '../../src/protocol/fleet.ts';
+import type { BusMessage } from '../../src/fleet/control/control-plane.ts';
+import type { BusTopic } from '../../src/wire/protocol/fleet.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type FleetRig, rigMakers } from './control-plane-rigs.ts';
 

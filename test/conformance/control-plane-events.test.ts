@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { KeptEvent } from '../../src/protocol/fleet.ts';
+import type { KeptEvent } from '../../src/wire/protocol/fleet.ts';
 import { ruleEvent } from '../support/rule-events.ts';
 import { card, type FleetRig, LEASE_MS, order, rigMakers } from './control-plane-rigs.ts';
 

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { RolloutController } from '../../src/control/rollout/rollout-controller.ts';
-import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
-import { systemClock } from '../../src/core/clock.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { systemClock } from '../../src/base/core/clock.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import { RolloutController } from '../../src/fleet/control/rollout/rollout-controller.ts';
+import type { RolloutStore } from '../../src/fleet/control/rollout/rollout-store.ts';
 import { CAMERAS, guardReport, PanelsDouble, seen, sideObservation } from '../support/rollout-doubles.ts';
 import { INITIAL, type RolloutHost, RolloutRig } from '../support/rollout-rig.ts';
 import { waitFor } from '../support/wait-for.ts';

@@ -1,7 +1,12 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { abort, NO_EVIDENCE, promote, start } from '../../src/control/rollout/rollout-machine.ts';
-import type { Evidence, RolloutChange, RolloutReply, RolloutStore } from '../../src/control/rollout/rollout-store.ts';
-import type { Rollout } from '../../src/protocol/rollout-records.ts';
+import { abort, NO_EVIDENCE, promote, start } from '../../src/fleet/control/rollout/rollout-machine.ts';
+import type {
+  Evidence,
+  RolloutChange,
+  RolloutReply,
+  RolloutStore,
+} from '../../src/fleet/control/rollout/rollout-store.ts';
+import type { Rollout } from '../../src/wire/protocol/rollout-records.ts';
 import { guardReport, rolloutRecord, seen, version } from '../support/rollout-doubles.ts';
 import { type FleetRig, LEASE_MS, rigMakers } from './control-plane-rigs.ts';
 

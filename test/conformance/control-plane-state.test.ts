@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BeatReply } from '../../src/control/control-plane.ts';
-import type { Assignment } from '../../src/protocol/fleet.ts';
+import type { BeatReply } from '../../src/fleet/control/control-plane.ts';
+import type { Assignment } from '../../src/wire/protocol/fleet.ts';
 import { changeOrder } from '../support/fleet-world.ts';
 import { card, type FleetRig, LEASE_MS, order, rigMakers } from './control-plane-rigs.ts';
 

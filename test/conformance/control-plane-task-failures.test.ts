@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
 import { jobOrderOf, ScriptedHandler, splitInto, taskName, untilAborted } from '../support/task-handlers.ts';
 import { describeQueues } from '../support/task-queues.ts';
 import { waitFor } from '../support/wait-for.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { TaskWorker } from '../../src/control/control-plane.ts';
-import type { Task } from '../../src/protocol/fleet.ts';
+import type { TaskWorker } from '../../src/fleet/control/control-plane.ts';
+import type { Task } from '../../src/wire/protocol/fleet.ts';
 import { jobOrderOf, ScriptedHandler, untilAborted } from '../support/task-handlers.ts';
 import { describeQueues } from '../support/task-queues.ts';
 import { waitFor } from '../support/wait-for.ts';

@@ -1,14 +1,14 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GraphBuilder } from '../../src/compile/graph-builder.ts';
-import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
-import { emitSavedModel } from '../../src/compile/tensorflow/emit-saved-model.ts';
-import type { EngineName } from '../../src/config/model-config.ts';
-import type { CompiledModel, ModelSpec } from '../../src/core/model.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { EngineRequest } from '../../src/protocol/threads.ts';
-import { prepareModel } from '../../src/runtime/model/prepare-model.ts';
+import type { CompiledModel, ModelSpec } from '../../src/base/core/model.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import { prepareModel } from '../../src/frame/runtime/model/prepare-model.ts';
+import { GraphBuilder } from '../../src/network/compile/graph-builder.ts';
+import { emitOnnx } from '../../src/network/compile/onnx/emit-onnx.ts';
+import { emitSavedModel } from '../../src/network/compile/tensorflow/emit-saved-model.ts';
+import type { EngineName } from '../../src/settings/config/model-config.ts';
+import type { EngineRequest } from '../../src/wire/protocol/threads.ts';
 import { modelPlaces } from '../support/model-places.ts';
 import { openvinoLibrary } from '../support/openvino.ts';
 

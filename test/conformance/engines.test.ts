@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CompiledModel, OutputTensor } from '../../src/core/model.ts';
-import { ENGINE_KINDS, loadEngine } from '../../src/infer/engine-kinds.ts';
-import type { InferenceEngine } from '../../src/infer/inference-engine.ts';
-import { readOpenvinoFacts } from '../../src/infer/openvino/facts.ts';
-import type { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
-import type { EngineRequest } from '../../src/protocol/threads.ts';
-import { nvidiaDriver } from '../../src/store/tensorflow/nvidia-driver.ts';
+import type { CompiledModel, OutputTensor } from '../../src/base/core/model.ts';
+import { ENGINE_KINDS, loadEngine } from '../../src/frame/infer/engine-kinds.ts';
+import type { InferenceEngine } from '../../src/frame/infer/inference-engine.ts';
+import { readOpenvinoFacts } from '../../src/frame/infer/openvino/facts.ts';
+import type { TensorflowEngine } from '../../src/frame/infer/tensorflow-engine.ts';
+import { nvidiaDriver } from '../../src/network/store/tensorflow/nvidia-driver.ts';
+import type { EngineRequest } from '../../src/wire/protocol/threads.ts';
 import { hasOpenvino } from '../support/openvino.ts';
 import { quantisedModel } from '../support/quantised-model.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';

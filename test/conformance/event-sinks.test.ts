@@ -3,14 +3,14 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import type { CloudEvent } from '../../src/protocol/rule-event.ts';
-import { openSinks } from '../../src/sinks/open-sinks.ts';
-import type { ResultSinks } from '../../src/sinks/result-sinks.ts';
-import { type SinkConfig, sinkConfig } from '../../src/sinks/sink-kinds.ts';
+import { openSinks } from '../../src/after/sinks/open-sinks.ts';
+import type { ResultSinks } from '../../src/after/sinks/result-sinks.ts';
+import { type SinkConfig, sinkConfig } from '../../src/after/sinks/sink-kinds.ts';
+import type { CloudEvent } from '../../src/wire/protocol/rule-event.ts';
 import { type EventRig, kafkaRig, mosquittoRig, natsRig, redisRig, webhookRig } from '../support/event-rigs.ts';
 import { TextSink } from '../support/text-sink.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { eventOf } from '../unit/sinks/events.ts';
+import { eventOf } from '../unit/after/sinks/events.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-event-sinks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -18,8 +18,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 type EventKind = 'webhook' | 'mqtt' | 'redis-streams' | 'nats' | 'kafka';
 /** Why the other kinds that send events are not here. The type demands a new one in one of the lists; the last three send none. */
 const ELSEWHERE: Readonly<Record<Exclude<SinkConfig['type'], EventKind | 'coco' | 'video' | 'parquet'>, string>> = {
-  jsonl: 'test/unit/sinks/jsonl-sink.test.ts: it writes a file',
-  mail: 'test/unit/sinks/mail-sink.test.ts: a server of its own, which can answer anything',
+  jsonl: 'test/unit/after/sinks/jsonl-sink.test.ts: it writes a file',
+  mail: 'test/unit/after/sinks/mail-sink.test.ts: a server of its own, which can answer anything',
 };
 const RIGS: Readonly<Record<EventKind, { readonly missing: string | null; open(): Promise<EventRig> }>> = {
   webhook: webhookRig,

@@ -5,14 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { SightlineError } from '../../src/errors/sightline-error.ts';
-import { openSinks } from '../../src/sinks/open-sinks.ts';
-import type { ResultSinks } from '../../src/sinks/result-sinks.ts';
-import { type SinkConfig, sinkConfig } from '../../src/sinks/sink-kinds.ts';
+import { openSinks } from '../../src/after/sinks/open-sinks.ts';
+import type { ResultSinks } from '../../src/after/sinks/result-sinks.ts';
+import { type SinkConfig, sinkConfig } from '../../src/after/sinks/sink-kinds.ts';
+import type { SightlineError } from '../../src/base/errors/sightline-error.ts';
 import { parquetRows } from '../support/parquet-rows.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { TextSink } from '../support/text-sink.ts';
-import { frameOf, person } from '../unit/sinks/frames.ts';
+import { frameOf, person } from '../unit/after/sinks/frames.ts';
 
 const SECRET = 'hush-hush-hush-4711';
 const folder = mkdtempSync(join(tmpdir(), 'sightline-sinks-'));
@@ -101,7 +101,7 @@ const CASES: Readonly<Record<Exclude<SinkConfig['type'], 'video' | Messages>, Si
       return { path: join(disk, 'file/rows') };
     },
     hung: null,
-    // It writes nothing before its time; test/unit/sinks/parquet-sink.test.ts has its full disk.
+    // It writes nothing before its time; test/unit/after/sinks/parquet-sink.test.ts has its full disk.
     isLate: true,
     arrived: async (disk) => {
       const names = readdirSync(join(disk, 'rows'), { recursive: true, encoding: 'utf8' });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { seededRandom } from '../../src/core/seeded-random.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
 import { type CliResult, cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { sharedDir } from '../support/shared.ts';

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { nvidiaDriver } from '../../src/store/tensorflow/nvidia-driver.ts';
+import { nvidiaDriver } from '../../src/network/store/tensorflow/nvidia-driver.ts';
 import { sharedDir } from '../support/shared.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Measurement } from '../../src/measure/measure-run.ts';
+import type { Measurement } from '../../src/lab/measure/measure-run.ts';
 import { cli } from '../support/cli.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 

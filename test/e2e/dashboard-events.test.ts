@@ -1,9 +1,9 @@
 import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { History } from '../../src/history/history.ts';
-import type { EventMessage } from '../../src/protocol/feed.ts';
-import type { EventPhase, RuleEvent } from '../../src/protocol/rule-event.ts';
+import { History } from '../../src/after/history/history.ts';
+import type { EventMessage } from '../../src/wire/protocol/feed.ts';
+import type { EventPhase, RuleEvent } from '../../src/wire/protocol/rule-event.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openWholeGateway } from '../support/open-gateways.ts';

@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EventKind } from '../../src/protocol/feed.ts';
+import type { EventKind } from '../../src/wire/protocol/feed.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openWholeGateway } from '../support/open-gateways.ts';

@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { PublishedFrame } from '../../src/core/frame.ts';
-import { History } from '../../src/history/history.ts';
+import { History } from '../../src/after/history/history.ts';
+import type { PublishedFrame } from '../../src/base/core/frame.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openWholeGateway } from '../support/open-gateways.ts';

@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { GatewayOptions } from '../../src/gateway/gateway-options.ts';
-import type { OverloadReport } from '../../src/protocol/overload.ts';
+import type { GatewayOptions } from '../../src/serve/gateway/gateway-options.ts';
+import type { OverloadReport } from '../../src/wire/protocol/overload.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openWholeGateway } from '../support/open-gateways.ts';

@@ -1,9 +1,9 @@
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseStream } from '../../src/config/parse-stream.ts';
-import { jsonSchemaOf, type SchemaNode } from '../../src/config/schema-text.ts';
-import { streamConfig } from '../../src/config/stream.ts';
-import { StreamRules } from '../../src/control/orders/stream-rules.ts';
+import { StreamRules } from '../../src/fleet/control/orders/stream-rules.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
+import { jsonSchemaOf, type SchemaNode } from '../../src/settings/config/schema-text.ts';
+import { streamConfig } from '../../src/settings/config/stream.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openWholeGateway } from '../support/open-gateways.ts';

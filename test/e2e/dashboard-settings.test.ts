@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { OnvifCamera } from '../support/onvif-camera.ts';

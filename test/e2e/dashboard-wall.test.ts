@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { OverloadReport, Remedy } from '../../src/protocol/overload.ts';
-import type { StreamReport } from '../../src/protocol/report.ts';
+import type { OverloadReport, Remedy } from '../../src/wire/protocol/overload.ts';
+import type { StreamReport } from '../../src/wire/protocol/report.ts';
 import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openWholeGateway } from '../support/open-gateways.ts';

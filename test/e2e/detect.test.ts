@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { HAS_ZSTD } from '../../src/disk/compression.ts';
+import { HAS_ZSTD } from '../../src/base/disk/compression.ts';
 import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { VideoFolder } from '../support/made-videos.ts';

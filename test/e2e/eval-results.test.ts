@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { CocoImage } from '../../src/evaluate/coco-dataset.ts';
+import type { CocoImage } from '../../src/network/evaluate/coco-dataset.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { sharedDir } from '../support/shared.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { WholeEvent } from '../../src/events/rule-trial.ts';
+import type { WholeEvent } from '../../src/after/events/rule-trial.ts';
 import { cli } from '../support/cli.ts';
 import { sharedDir } from '../support/shared.ts';
 

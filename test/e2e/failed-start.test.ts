@@ -2,7 +2,7 @@ import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import type { StreamReport } from '../../src/protocol/report.ts';
+import type { StreamReport } from '../../src/wire/protocol/report.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';

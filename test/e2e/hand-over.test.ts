@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ControlPlane } from '../../src/control/control-plane.ts';
-import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
+import type { ControlPlane } from '../../src/fleet/control/control-plane.ts';
+import { openRedisControlPlane } from '../../src/fleet/control/redis/redis-control-plane.ts';
 import { HostProcess } from '../support/host-process.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { waitFor } from '../support/wait-for.ts';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SightlineClient } from '../../src/client/index.ts';
+import { SightlineClient } from '../../src/wire/client/index.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';
 import { waitFor } from '../support/wait-for.ts';

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { LoadResult } from '../../src/loadtest/load-result.ts';
+import type { LoadResult } from '../../src/lab/loadtest/load-result.ts';
 import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Optimization } from '../../src/optimize/run/run-optimization.ts';
-import { loadPipeline } from '../../src/pipeline/load-pipeline.ts';
+import type { Optimization } from '../../src/lab/optimize/run/run-optimization.ts';
+import { loadPipeline } from '../../src/serve/pipeline/load-pipeline.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { sharedDir } from '../support/shared.ts';

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { StreamConfig } from '../../src/config/stream.ts';
-import type { StreamReport } from '../../src/protocol/report.ts';
+import type { StreamConfig } from '../../src/settings/config/stream.ts';
+import type { StreamReport } from '../../src/wire/protocol/report.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { StreamReport } from '../../src/protocol/report.ts';
-import { conservationGap } from '../../src/telemetry/stream-telemetry.ts';
+import { conservationGap } from '../../src/frame/telemetry/stream-telemetry.ts';
+import type { StreamReport } from '../../src/wire/protocol/report.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';
 import { waitFor } from '../support/wait-for.ts';

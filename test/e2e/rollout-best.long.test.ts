@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { RolloutReport } from '../../src/protocol/rollout-records.ts';
+import type { RolloutReport } from '../../src/wire/protocol/rollout-records.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RolloutReport } from '../../src/protocol/rollout-records.ts';
+import type { RolloutReport } from '../../src/wire/protocol/rollout-records.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { HostProcess } from '../support/host-process.ts';
 import { VideoFolder } from '../support/made-videos.ts';

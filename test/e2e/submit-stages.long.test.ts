@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ResultRecord } from '../../src/protocol/result-record.ts';
+import type { ResultRecord } from '../../src/wire/protocol/result-record.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { HostProcess } from '../support/host-process.ts';

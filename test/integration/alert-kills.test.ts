@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { HostReport } from '../../src/protocol/report.ts';
-import type { CloudEvent } from '../../src/protocol/rule-event.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
+import type { HostReport } from '../../src/wire/protocol/report.ts';
+import type { CloudEvent } from '../../src/wire/protocol/rule-event.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { serveMail } from '../support/mail-server.ts';
 

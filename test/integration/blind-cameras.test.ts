@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { StreamSign } from '../../src/core/blind-sign.ts';
-import type { PreviewPicture } from '../../src/core/frame.ts';
-import { takesCommands } from '../../src/decode/shed-filters.ts';
+import type { StreamSign } from '../../src/base/core/blind-sign.ts';
+import type { PreviewPicture } from '../../src/base/core/frame.ts';
+import { takesCommands } from '../../src/frame/decode/shed-filters.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { waitFor } from '../support/wait-for.ts';

@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, w
 import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { parseStream } from '../../src/config/parse-stream.ts';
-import { trackConfig } from '../../src/config/track.ts';
-import type { Task } from '../../src/protocol/fleet.ts';
-import type { ResultRecord } from '../../src/protocol/result-record.ts';
-import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
+import { resolveStreamInput } from '../../src/frame/runtime/stream/stream-input.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
+import { trackConfig } from '../../src/settings/config/track.ts';
+import type { Task } from '../../src/wire/protocol/fleet.ts';
+import type { ResultRecord } from '../../src/wire/protocol/result-record.ts';
 import { BulkRig } from '../support/bulk-rig.ts';
 import { CutClips } from '../support/cut-clips.ts';
 import { testFfmpeg } from '../support/made-videos.ts';

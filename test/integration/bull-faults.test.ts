@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { JobState } from '../../src/protocol/fleet.ts';
+import type { JobState } from '../../src/wire/protocol/fleet.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { jobOrderOf, ScriptedHandler } from '../support/task-handlers.ts';
 import { TaskHost, type TaskHostSettings } from '../support/task-host.ts';

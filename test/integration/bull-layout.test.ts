@@ -10,14 +10,14 @@ import {
   resetStalls,
   taskKeyOf,
   waitKeyOf,
-} from '../../src/control/redis/bull-layout.ts';
-import { RedisScript } from '../../src/control/redis/redis-script.ts';
+} from '../../src/fleet/control/redis/bull-layout.ts';
+import { RedisScript } from '../../src/fleet/control/redis/redis-script.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const { version } = JSON.parse(readFileSync('node_modules/bullmq/package.json', 'utf8')) as { version: string };
 /** Where to look if a release of BullMQ breaks a test of this file. */
-const CHANGED = `BullMQ ${version} differs from src/control/redis/bull-layout.ts in`;
+const CHANGED = `BullMQ ${version} differs from src/fleet/control/redis/bull-layout.ts in`;
 const PREFIX = '{layout}:bull';
 const LOCK_MS = 60_000;
 

@@ -1,8 +1,14 @@
 import { Queue } from 'bullmq';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { TaskHandler } from '../../src/control/control-plane.ts';
-import { lockKeyOf, queueKeysOf, STALLS_FIELD, taskKeyOf, waitKeyOf } from '../../src/control/redis/bull-layout.ts';
-import type { TaskPolicy } from '../../src/control/tasks/task-policy.ts';
+import type { TaskHandler } from '../../src/fleet/control/control-plane.ts';
+import {
+  lockKeyOf,
+  queueKeysOf,
+  STALLS_FIELD,
+  taskKeyOf,
+  waitKeyOf,
+} from '../../src/fleet/control/redis/bull-layout.ts';
+import type { TaskPolicy } from '../../src/fleet/control/tasks/task-policy.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { jobOrderOf, ScriptedHandler, untilAborted } from '../support/task-handlers.ts';
 import { type OpenBullQueue, openBullTasks } from '../support/task-queues.ts';

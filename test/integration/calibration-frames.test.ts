@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { calibrationFrames } from '../../src/cli/calibration-frames.ts';
 import type { CliIo } from '../../src/cli/cli-io.ts';
-import { readEnvironment } from '../../src/config/environment.ts';
+import { readEnvironment } from '../../src/settings/config/environment.ts';
 import { tinyModel } from '../conformance/engine-cases.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 

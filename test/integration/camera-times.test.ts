@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { PublishedFrame } from '../../src/core/frame.ts';
+import type { PublishedFrame } from '../../src/base/core/frame.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { RtspServer, rtspScript } from '../support/rtsp-server.ts';

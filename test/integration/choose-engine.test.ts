@@ -2,10 +2,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
-import { candidates } from '../../src/runtime/model/choose-engine.ts';
-import type { EngineChoice } from '../../src/store/engine-choices.ts';
-import { nvidiaDriver } from '../../src/store/tensorflow/nvidia-driver.ts';
+import { candidates } from '../../src/frame/runtime/model/choose-engine.ts';
+import type { EngineChoice } from '../../src/network/store/engine-choices.ts';
+import { nvidiaDriver } from '../../src/network/store/tensorflow/nvidia-driver.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
 import { centernet } from '../conformance/engine-cases.ts';
 import { modelPlaces } from '../support/model-places.ts';
 import { hasOpenvino, openvinoDir } from '../support/openvino.ts';

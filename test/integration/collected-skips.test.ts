@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseStream } from '../../src/config/parse-stream.ts';
-import { collectOnVideo, heldResults } from '../../src/optimize/gate/collect-results.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
+import { collectOnVideo, heldResults } from '../../src/lab/optimize/gate/collect-results.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { modelPlaces } from '../support/model-places.ts';
 

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type ClipBlock, type CutBlocks, cutBlocks } from '../../src/decode/cut-blocks.ts';
-import { probeSource } from '../../src/decode/probe.ts';
-import { parseSource } from '../../src/source/parse-source.ts';
+import { type ClipBlock, type CutBlocks, cutBlocks } from '../../src/frame/decode/cut-blocks.ts';
+import { probeSource } from '../../src/frame/decode/probe.ts';
+import { parseSource } from '../../src/frame/source/parse-source.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-blocks-'));

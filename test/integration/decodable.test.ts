@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { StreamConfig } from '../../src/config/stream.ts';
-import { parseTargets } from '../../src/measure/targets.ts';
-import { type Decodable, decodableOf } from '../../src/optimize/run/decodable.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
+import { parseTargets } from '../../src/lab/measure/targets.ts';
+import { type Decodable, decodableOf } from '../../src/lab/optimize/run/decodable.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
+import type { StreamConfig } from '../../src/settings/config/stream.ts';
 import { CutClips } from '../support/cut-clips.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 

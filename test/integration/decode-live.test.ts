@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { decodeArguments } from '../../src/decode/decode-command.ts';
-import { FfmpegLog, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
-import { FfmpegProcess } from '../../src/decode/ffmpeg-process.ts';
-import { parseSource } from '../../src/source/parse-source.ts';
+import { decodeArguments } from '../../src/frame/decode/decode-command.ts';
+import { FfmpegLog, newHeaderTag } from '../../src/frame/decode/ffmpeg-log.ts';
+import { FfmpegProcess } from '../../src/frame/decode/ffmpeg-process.ts';
+import { parseSource } from '../../src/frame/source/parse-source.ts';
 import { testedFfmpegs } from './odd-media-player.ts';
 
 const ffmpegs = (await testedFfmpegs()).map((binary) => ({ label: `ffmpeg ${binary.version}`, binary }));

@@ -1,11 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planSegments } from '../../src/control/jobs/plan-segments.ts';
-import type { SourceWindow } from '../../src/core/source.ts';
-import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
-import type { FrameHeader } from '../../src/decode/ffmpeg-log.ts';
-import type { SegmentSpan } from '../../src/protocol/fleet.ts';
+import type { SourceWindow } from '../../src/base/core/source.ts';
+import { planSegments } from '../../src/fleet/control/jobs/plan-segments.ts';
+import type { FfmpegBinary } from '../../src/frame/decode/ffmpeg-binary.ts';
+import type { FrameHeader } from '../../src/frame/decode/ffmpeg-log.ts';
+import type { SegmentSpan } from '../../src/wire/protocol/fleet.ts';
 import { CutClips } from '../support/cut-clips.ts';
 import { type Decoded, decodeFrames, fileSource } from '../support/decode-frames.ts';
 import { sharedDir } from '../support/shared.ts';

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { demoClip } from '../../src/store/package-root.ts';
+import { demoClip } from '../../src/network/store/package-root.ts';
 import { describeVideo } from '../support/read-video.ts';
 
 it('the demonstration clip comes with the package: 24 seconds that every browser plays, small', async () => {

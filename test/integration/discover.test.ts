@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { FREE_ACCESS } from '../../src/core/source.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
-import { NetworkList } from '../../src/source/network-list.ts';
-import { findDevices } from '../../src/source/onvif/find-devices.ts';
-import { OnvifDevice } from '../../src/source/onvif/onvif-device.ts';
-import { Dialler } from '../../src/source/open/dialler.ts';
+import { FREE_ACCESS } from '../../src/base/core/source.ts';
+import { NetworkList } from '../../src/frame/source/network-list.ts';
+import { findDevices } from '../../src/frame/source/onvif/find-devices.ts';
+import { OnvifDevice } from '../../src/frame/source/onvif/onvif-device.ts';
+import { Dialler } from '../../src/frame/source/open/dialler.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { CloudEvent, RuleEvent } from '../../src/protocol/rule-event.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
+import type { CloudEvent, RuleEvent } from '../../src/wire/protocol/rule-event.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 
 const HOST = fileURLToPath(new URL('../support/killed-rules.mjs', import.meta.url));

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { parseStream } from '../../src/config/parse-stream.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { ffmpegWith, hasProc, ownResources } from '../support/processes.ts';

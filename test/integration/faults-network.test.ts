@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { RuntimeStream } from '../../src/runtime/stream/runtime-stream.ts';
+import type { RuntimeStream } from '../../src/frame/runtime/stream/runtime-stream.ts';
 import { HttpVideoServer } from '../support/http-video-server.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ControlPlane } from '../../src/control/control-plane.ts';
-import { HostAgent } from '../../src/control/hosting/host-agent.ts';
-import { PLAN_DEFAULTS } from '../../src/control/planning/plan-options.ts';
-import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
+import type { ControlPlane } from '../../src/fleet/control/control-plane.ts';
+import { HostAgent } from '../../src/fleet/control/hosting/host-agent.ts';
+import { PLAN_DEFAULTS } from '../../src/fleet/control/planning/plan-options.ts';
+import { openRedisControlPlane } from '../../src/fleet/control/redis/redis-control-plane.ts';
 import { CutState, PretendedRunner } from '../support/agent-rig.ts';
 import { hostCard, streamOrder } from '../support/fleet-world.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';

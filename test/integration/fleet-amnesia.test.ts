@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ControlPlane, FleetAlarm } from '../../src/control/control-plane.ts';
-import { RedisConnection } from '../../src/control/redis/connect.ts';
-import { openRedisControlPlane, SuitabilityWatch } from '../../src/control/redis/redis-control-plane.ts';
+import type { ControlPlane, FleetAlarm } from '../../src/fleet/control/control-plane.ts';
+import { RedisConnection } from '../../src/fleet/control/redis/connect.ts';
+import { openRedisControlPlane, SuitabilityWatch } from '../../src/fleet/control/redis/redis-control-plane.ts';
 import { card, order } from '../conformance/control-plane-rigs.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 

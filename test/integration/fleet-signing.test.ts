@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ControlPlane } from '../../src/control/control-plane.ts';
-import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
-import { Incidents } from '../../src/flow/incidents.ts';
+import { Incidents } from '../../src/base/flow/incidents.ts';
+import type { ControlPlane } from '../../src/fleet/control/control-plane.ts';
+import { openRedisControlPlane } from '../../src/fleet/control/redis/redis-control-plane.ts';
 import { card, order } from '../conformance/control-plane-rigs.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { waitFor } from '../support/wait-for.ts';

@@ -3,23 +3,23 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { elementCount, f32Tensor } from '../../src/compile/graph.ts';
-import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
-import { importOnnx } from '../../src/compile/onnx/import-onnx.ts';
-import { parseStream } from '../../src/config/parse-stream.ts';
-import { scoreDetections } from '../../src/evaluate/average-precision.ts';
-import type { CocoAnnotations } from '../../src/evaluate/coco-dataset.ts';
-import { readAnnotations } from '../../src/evaluate/coco-files.ts';
-import { cocoResultsOf, type RecordedResults } from '../../src/evaluate/recorded-results.ts';
 import {
   type CollectedResults,
   type CollectOptions,
   collectOnImages,
   collectOnVideo,
-} from '../../src/optimize/gate/collect-results.ts';
-import type { GateVerdict } from '../../src/optimize/gate/gate-verdict.ts';
-import { judge } from '../../src/optimize/gate/judge.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
+} from '../../src/lab/optimize/gate/collect-results.ts';
+import type { GateVerdict } from '../../src/lab/optimize/gate/gate-verdict.ts';
+import { judge } from '../../src/lab/optimize/gate/judge.ts';
+import { elementCount, f32Tensor } from '../../src/network/compile/graph.ts';
+import { emitOnnx } from '../../src/network/compile/onnx/emit-onnx.ts';
+import { importOnnx } from '../../src/network/compile/onnx/import-onnx.ts';
+import { scoreDetections } from '../../src/network/evaluate/average-precision.ts';
+import type { CocoAnnotations } from '../../src/network/evaluate/coco-dataset.ts';
+import { readAnnotations } from '../../src/network/evaluate/coco-files.ts';
+import { cocoResultsOf, type RecordedResults } from '../../src/network/evaluate/recorded-results.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
 import { asleepFrom, mapDetections, shiftedBy } from '../support/gate-scenes.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { modelPlaces } from '../support/model-places.ts';

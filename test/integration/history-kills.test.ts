@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import { History } from '../../src/history/history.ts';
+import { History } from '../../src/after/history/history.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
 
 const WRITER = fileURLToPath(new URL('../support/killed-history.mjs', import.meta.url));
 const KILLS = 25;

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { StreamReport } from '../../src/protocol/report.ts';
+import type { StreamReport } from '../../src/wire/protocol/report.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { FeedSocket } from '../support/feed-socket.ts';
 import { HostProcess } from '../support/host-process.ts';

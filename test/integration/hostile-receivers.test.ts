@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
-import type { HostReport, SinkReport } from '../../src/protocol/report.ts';
+import type { HostReport, SinkReport } from '../../src/wire/protocol/report.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { PipelineProcess } from '../support/pipeline-process.ts';
 import { waitFor } from '../support/wait-for.ts';

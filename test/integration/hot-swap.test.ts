@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { PublishedFrame } from '../../src/core/frame.ts';
-import type { EngineRequest } from '../../src/protocol/threads.ts';
-import type { ShadowResult } from '../../src/runtime/inference/shadow-stream.ts';
+import type { PublishedFrame } from '../../src/base/core/frame.ts';
+import type { ShadowResult } from '../../src/frame/runtime/inference/shadow-stream.ts';
+import type { EngineRequest } from '../../src/wire/protocol/threads.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { waitFor, within } from '../support/wait-for.ts';

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
-import { OverlayFile } from '../../src/host/overlay/overlay-file.ts';
-import { PipelineHost } from '../../src/host/pipeline-host.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import { OverlayFile } from '../../src/serve/host/overlay/overlay-file.ts';
+import { PipelineHost } from '../../src/serve/host/pipeline-host.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { randomPatch } from '../support/random-patches.ts';
 

@@ -3,11 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
-import { probeSource } from '../../src/decode/probe.ts';
-import { decodeStill } from '../../src/decode/still-picture.ts';
-import type { Ffmpeg } from '../../src/process/confinement.ts';
-import { parseSource } from '../../src/source/parse-source.ts';
+import type { Ffmpeg } from '../../src/base/process/confinement.ts';
+import { findFfmpeg } from '../../src/frame/decode/ffmpeg-binary.ts';
+import { probeSource } from '../../src/frame/decode/probe.ts';
+import { decodeStill } from '../../src/frame/decode/still-picture.ts';
+import { parseSource } from '../../src/frame/source/parse-source.ts';
 import { cli } from '../support/cli.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 

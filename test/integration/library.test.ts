@@ -6,11 +6,11 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { readEnvironment } from '../../src/config/environment.ts';
-import { PictureDetector } from '../../src/host/picture-detector.ts';
-import { PipelineHost } from '../../src/host/pipeline-host.ts';
 import { type EventMessage, type ResultRecord, Sightline, type SightlineOptions } from '../../src/index.ts';
-import { checkPipeline } from '../../src/pipeline/load-pipeline.ts';
+import { PictureDetector } from '../../src/serve/host/picture-detector.ts';
+import { PipelineHost } from '../../src/serve/host/pipeline-host.ts';
+import { checkPipeline } from '../../src/serve/pipeline/load-pipeline.ts';
+import { readEnvironment } from '../../src/settings/config/environment.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-library-'));

@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { measureCapacity } from '../../src/host/own-capacity.ts';
-import { PipelineHost } from '../../src/host/pipeline-host.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
+import { measureCapacity } from '../../src/serve/host/own-capacity.ts';
+import { PipelineHost } from '../../src/serve/host/pipeline-host.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 
 it('the measurement of the capacity, when a host joins a fleet, writes nothing into the sinks of the user', async () => {

@@ -2,7 +2,7 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { PublishedFrame } from '../../src/core/frame.ts';
+import type { PublishedFrame } from '../../src/base/core/frame.ts';
 import { sharedDir } from '../support/shared.ts';
 import { countFrames, OddMediaFolder, OddMediaPlayer, testedFfmpegs } from './odd-media-player.ts';
 

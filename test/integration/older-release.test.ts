@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { ControlPlane } from '../../src/control/control-plane.ts';
-import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
-import { FleetView } from '../../src/control/view/fleet-view.ts';
-import { Incidents } from '../../src/flow/incidents.ts';
+import { Incidents } from '../../src/base/flow/incidents.ts';
+import type { ControlPlane } from '../../src/fleet/control/control-plane.ts';
+import { openRedisControlPlane } from '../../src/fleet/control/redis/redis-control-plane.ts';
+import { FleetView } from '../../src/fleet/control/view/fleet-view.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { RuntimeDouble } from '../support/runtime-double.ts';
 import { scaleReport } from '../support/sample-reports.ts';

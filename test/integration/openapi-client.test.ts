@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { generate } from 'openapi-typescript-codegen';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ROUTE_ACCESS } from '../../src/gateway/access/route-access.ts';
+import { ROUTE_ACCESS } from '../../src/serve/gateway/access/route-access.ts';
 import { openGateway } from '../support/open-gateways.ts';
 import { JPEG, RequestPortDouble } from '../support/request-port-double.ts';
 import { RuntimeDouble } from '../support/runtime-double.ts';

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { OpenvinoDevice } from '../../src/core/openvino-facts.ts';
-import { readOpenvinoFacts } from '../../src/infer/openvino/facts.ts';
-import { OpenvinoEngine } from '../../src/infer/openvino-engine.ts';
-import type { EngineRequest } from '../../src/protocol/threads.ts';
+import type { OpenvinoDevice } from '../../src/base/core/openvino-facts.ts';
+import { readOpenvinoFacts } from '../../src/frame/infer/openvino/facts.ts';
+import { OpenvinoEngine } from '../../src/frame/infer/openvino-engine.ts';
+import type { EngineRequest } from '../../src/wire/protocol/threads.ts';
 import { request, tinyModel } from '../conformance/engine-cases.ts';
 import { hasOpenvino, openvinoLibrary } from '../support/openvino.ts';
 import { quantisedModel } from '../support/quantised-model.ts';

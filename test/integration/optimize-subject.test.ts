@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { PictureSample } from '../../src/optimize/run/picture-sample.ts';
-import { openSubject, type Subject } from '../../src/optimize/run/subject.ts';
+import { PictureSample } from '../../src/lab/optimize/run/picture-sample.ts';
+import { openSubject, type Subject } from '../../src/lab/optimize/run/subject.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { describeVideo } from '../support/read-video.ts';
 

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { mediaTypeOf, parseFragment } from '../../src/decode/fragment-reader.ts';
-import { sourceUs } from '../../src/decode/packet-tap.ts';
-import type { PacketFragment, PacketsOpened, StreamPackets } from '../../src/protocol/packets.ts';
+import { mediaTypeOf, parseFragment } from '../../src/frame/decode/fragment-reader.ts';
+import { sourceUs } from '../../src/frame/decode/packet-tap.ts';
+import type { PacketFragment, PacketsOpened, StreamPackets } from '../../src/wire/protocol/packets.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { RtspServer, rtspScript } from '../support/rtsp-server.ts';

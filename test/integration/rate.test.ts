@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { takesCommands } from '../../src/decode/shed-filters.ts';
+import { takesCommands } from '../../src/frame/decode/shed-filters.ts';
 import { CutClips } from '../support/cut-clips.ts';
 import { decodeFrames, fileSource } from '../support/decode-frames.ts';
 import { testedFfmpegs } from './odd-media-player.ts';

@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseFragment } from '../../src/decode/fragment-reader.ts';
-import { Archive } from '../../src/recording/archive.ts';
-import { boxesOf } from '../../src/recording/clip-boxes.ts';
-import { faultsOf, readIndex, summaryOf } from '../../src/recording/fragment-file.ts';
+import { Archive } from '../../src/after/recording/archive.ts';
+import { boxesOf } from '../../src/after/recording/clip-boxes.ts';
+import { faultsOf, readIndex, summaryOf } from '../../src/after/recording/fragment-file.ts';
+import { parseFragment } from '../../src/frame/decode/fragment-reader.ts';
 import { EndlessPackets, packetsOf } from '../support/made-packets.ts';
 import { decoded, EVENT, event, play, RULES, recorderRig, T0_MS } from '../support/recorder-rig.ts';
 import { publishedFrame } from '../support/runtime-double.ts';

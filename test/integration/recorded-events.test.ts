@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { History } from '../../src/history/history.ts';
-import type { RuleEvent } from '../../src/protocol/rule-event.ts';
-import { Archive } from '../../src/recording/archive.ts';
-import { readIndex } from '../../src/recording/fragment-file.ts';
-import { recordingsIn } from '../../src/recording/spans.ts';
+import { History } from '../../src/after/history/history.ts';
+import { Archive } from '../../src/after/recording/archive.ts';
+import { readIndex } from '../../src/after/recording/fragment-file.ts';
+import { recordingsIn } from '../../src/after/recording/spans.ts';
+import type { RuleEvent } from '../../src/wire/protocol/rule-event.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { recorderRig, T0_MS } from '../support/recorder-rig.ts';
 import { ruleEvent } from '../support/rule-events.ts';

@@ -1,12 +1,12 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RecordedInput } from '../../src/control/jobs/recorded-input.ts';
-import type { ResultRecord } from '../../src/protocol/result-record.ts';
-import { Archive } from '../../src/recording/archive.ts';
-import { readIndex } from '../../src/recording/fragment-file.ts';
-import { readSpan } from '../../src/recording/recorded-span.ts';
-import { recordingsIn } from '../../src/recording/spans.ts';
+import { Archive } from '../../src/after/recording/archive.ts';
+import { readIndex } from '../../src/after/recording/fragment-file.ts';
+import { readSpan } from '../../src/after/recording/recorded-span.ts';
+import { recordingsIn } from '../../src/after/recording/spans.ts';
+import { RecordedInput } from '../../src/fleet/control/jobs/recorded-input.ts';
+import type { ResultRecord } from '../../src/wire/protocol/result-record.ts';
 import { BulkRig } from '../support/bulk-rig.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { recorderRig, T0_MS } from '../support/recorder-rig.ts';

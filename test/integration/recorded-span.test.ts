@@ -1,8 +1,8 @@
 import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { Archive, type RecordingFile } from '../../src/recording/archive.ts';
-import { readIndex } from '../../src/recording/fragment-file.ts';
+import { Archive, type RecordingFile } from '../../src/after/recording/archive.ts';
+import { readIndex } from '../../src/after/recording/fragment-file.ts';
 import {
   type RecordedGap,
   type RecordedPart,
@@ -10,9 +10,9 @@ import {
   spanTime,
   videoOf,
   wallClock,
-} from '../../src/recording/recorded-span.ts';
-import { serveVideo } from '../../src/recording/serve-video.ts';
-import { recordingsIn } from '../../src/recording/spans.ts';
+} from '../../src/after/recording/recorded-span.ts';
+import { serveVideo } from '../../src/after/recording/serve-video.ts';
+import { recordingsIn } from '../../src/after/recording/spans.ts';
 import { EndlessPackets, packetsOf } from '../support/made-packets.ts';
 import { decoded, play, recorderRig, T0_MS } from '../support/recorder-rig.ts';
 

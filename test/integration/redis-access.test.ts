@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { FleetState } from '../../src/control/control-plane.ts';
-import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
-import { RedisStore } from '../../src/control/redis/redis-store.ts';
-import { StoredState } from '../../src/control/state/stored-state.ts';
+import type { FleetState } from '../../src/fleet/control/control-plane.ts';
+import { openRedisControlPlane } from '../../src/fleet/control/redis/redis-control-plane.ts';
+import { RedisStore } from '../../src/fleet/control/redis/redis-store.ts';
+import { StoredState } from '../../src/fleet/control/state/stored-state.ts';
 import { card, order } from '../conformance/control-plane-rigs.ts';
 import { failure, PREFIX, RedisWorkbench } from '../support/redis-clients.ts';
 import { type RedisServer, redisMissing } from '../support/redis-server.ts';

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { BusMessage } from '../../src/control/control-plane.ts';
-import type { RedisBus } from '../../src/control/redis/redis-bus.ts';
-import type { StoredState } from '../../src/control/state/stored-state.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import type { BusMessage } from '../../src/fleet/control/control-plane.ts';
+import type { RedisBus } from '../../src/fleet/control/redis/redis-bus.ts';
+import type { StoredState } from '../../src/fleet/control/state/stored-state.ts';
 import { card, order } from '../conformance/control-plane-rigs.ts';
 import { changeOrder } from '../support/fleet-world.ts';
 import { failure, PREFIX, RedisWorkbench } from '../support/redis-clients.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeReport } from '../../src/optimize/report/write-report.ts';
+import { writeReport } from '../../src/lab/optimize/report/write-report.ts';
 import { browserPath, browserTitle, openBrowser } from '../support/chromium.ts';
 import { sampleOptimisation } from '../support/sample-optimisation.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { findResumePoint, type ResumePoint } from '../../src/decode/resume-point.ts';
+import { findResumePoint, type ResumePoint } from '../../src/frame/decode/resume-point.ts';
 import { CutClips } from '../support/cut-clips.ts';
 import { decodeFrames, fileSource } from '../support/decode-frames.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
+import { openRedisControlPlane } from '../../src/fleet/control/redis/redis-control-plane.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { CAMERAS, guardReport, sideObservation } from '../support/rollout-doubles.ts';
 import { INITIAL, type RolloutHost, RolloutRig } from '../support/rollout-rig.ts';

@@ -4,11 +4,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from 'vitest';
-import { PipelineHost } from '../../src/host/pipeline-host.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
-import type { EventMessage } from '../../src/protocol/feed.ts';
-import type { RuleEvent } from '../../src/protocol/rule-event.ts';
-import type { FakeDetect } from '../../src/runtime/stream/stream-port.ts';
+import type { FakeDetect } from '../../src/frame/runtime/stream/stream-port.ts';
+import { PipelineHost } from '../../src/serve/host/pipeline-host.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
+import type { EventMessage } from '../../src/wire/protocol/feed.ts';
+import type { RuleEvent } from '../../src/wire/protocol/rule-event.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { waitFor } from '../support/wait-for.ts';
 

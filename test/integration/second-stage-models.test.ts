@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import type { Box, Detection } from '../../src/core/detection.ts';
+import type { Box, Detection } from '../../src/base/core/detection.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { modelPlaces } from '../support/model-places.ts';
 import { sharedDir } from '../support/shared.ts';

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import type { Detection } from '../../src/core/detection.ts';
-import type { FakeFrame } from '../../src/runtime/stream/stream-port.ts';
+import type { Detection } from '../../src/base/core/detection.ts';
+import type { FakeFrame } from '../../src/frame/runtime/stream/stream-port.ts';
 import {
   makeColourClip,
   StagedHost,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { parseStream } from '../../src/config/parse-stream.ts';
-import type { PublishedFrame } from '../../src/core/frame.ts';
-import { takesCommands } from '../../src/decode/shed-filters.ts';
+import type { PublishedFrame } from '../../src/base/core/frame.ts';
+import { takesCommands } from '../../src/frame/decode/shed-filters.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { ffmpegWith, hasProc } from '../support/processes.ts';

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { PublishedFrame } from '../../src/core/frame.ts';
-import type { RuntimeStream } from '../../src/runtime/stream/runtime-stream.ts';
+import type { PublishedFrame } from '../../src/base/core/frame.ts';
+import type { RuntimeStream } from '../../src/frame/runtime/stream/runtime-stream.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { waitFor, within } from '../support/wait-for.ts';

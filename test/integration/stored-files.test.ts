@@ -14,9 +14,9 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Archive, boxesPath, picturePath } from '../../src/recording/archive.ts';
-import { hostKey } from '../../src/recording/export-span.ts';
-import { playlistOf, recordingsIn } from '../../src/recording/spans.ts';
+import { Archive, boxesPath, picturePath } from '../../src/after/recording/archive.ts';
+import { hostKey } from '../../src/after/recording/export-span.ts';
+import { playlistOf, recordingsIn } from '../../src/after/recording/spans.ts';
 import { makePipe } from '../support/made-pipe.ts';
 import { openGateway } from '../support/open-gateways.ts';
 import { EVENT, event, play, RULES, recorderRig } from '../support/recorder-rig.ts';

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { GraphBuilder } from '../../src/compile/graph-builder.ts';
-import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
-import { findFetchedPackage } from '../../src/process/fetched-packages.ts';
+import { findFetchedPackage } from '../../src/base/process/fetched-packages.ts';
+import { GraphBuilder } from '../../src/network/compile/graph-builder.ts';
+import { emitOnnx } from '../../src/network/compile/onnx/emit-onnx.ts';
 
 const at = (file: string): string => JSON.stringify(pathToFileURL(join('dist/src', file)).href);
 /** Loads ONNX Runtime and makes a session, after which it has written what it writes. */
-const SESSION = `const { onnxRuntime } = await import(${at('process/fetched-packages.js')});
+const SESSION = `const { onnxRuntime } = await import(${at('base/process/fetched-packages.js')});
 const session = await onnxRuntime().InferenceSession.create(process.env.GRAPH);
 await session.release();`;
 const inThread = `const { Worker } = await import('node:worker_threads');
@@ -35,7 +35,7 @@ describe.skipIf(findFetchedPackage('onnxruntime-node') === null)(
       ['in the main thread', SESSION],
       [
         'in a thread of the engine',
-        `(await import(${at('process/fetched-packages.js')})).disableTelemetry();\n${inThread}`,
+        `(await import(${at('base/process/fetched-packages.js')})).disableTelemetry();\n${inThread}`,
       ],
       ['in a thread of the program that uses the library', inThread],
     ])('%s', (_, script) => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
-import { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
+import { TensorflowEngine } from '../../src/frame/infer/tensorflow-engine.ts';
 import { request, tinyModel } from '../conformance/engine-cases.ts';
 import { hasProc, isAlive } from '../support/processes.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
@@ -76,7 +76,7 @@ describe.skipIf(!hasTensorflow || !hasProc)('the process of the tensorflow engin
 
   it('ends with its parent process, however the parent ends', async () => {
     const script = `
-      import { TensorflowEngine } from ${JSON.stringify(new URL('../../dist/src/infer/tensorflow-engine.js', import.meta.url).href)};
+      import { TensorflowEngine } from ${JSON.stringify(new URL('../../dist/src/frame/infer/tensorflow-engine.js', import.meta.url).href)};
       const engine = await TensorflowEngine.load(${JSON.stringify(request('tensorflow', model, { batchSizes: [1] }))});
       process.stdout.write(String(engine.pid));
       for (;;) await engine.infer(1);`;

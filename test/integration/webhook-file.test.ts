@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { PipelineHost } from '../../src/host/pipeline-host.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
+import { PipelineHost } from '../../src/serve/host/pipeline-host.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
 import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 

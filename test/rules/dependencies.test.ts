@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FETCHED_VERSIONS } from '../../src/process/fetched-packages.ts';
+import { FETCHED_VERSIONS } from '../../src/base/process/fetched-packages.ts';
 import { importsOf, readFiles } from './source-files.ts';
 
 interface PackageJson {
@@ -86,7 +86,7 @@ describe('dependencies', () => {
     expect(undeclared).toEqual([]);
   });
 
-  it('bullmq is pinned to the installed version: src/control/redis/bull-layout.ts depends on its private layout', () => {
+  it('bullmq is pinned to the installed version: src/fleet/control/redis/bull-layout.ts depends on its private layout', () => {
     const { version } = JSON.parse(readFileSync('node_modules/bullmq/package.json', 'utf8')) as { version: string };
     expect(dependencies.bullmq).toMatch(/^\d+\.\d+\.\d+$/);
     expect(version).toBe(dependencies.bullmq);
@@ -141,7 +141,7 @@ describe('dependencies', () => {
 
   it('OpenTelemetry is loaded only where tracing is opened', () => {
     const importers = shipped.filter(({ text }) => text.includes("import('@opentelemetry/"));
-    expect(importers.map(({ path }) => path)).toEqual(['src/telemetry/tracing/open-tracing.ts']);
+    expect(importers.map(({ path }) => path)).toEqual(['src/frame/telemetry/tracing/open-tracing.ts']);
     const eager = shipped.filter(({ text }) => /^import (?!type )[^;]*from '@opentelemetry/m.test(text));
     expect(eager.map(({ path }) => path)).toEqual([]);
   });

@@ -6,16 +6,16 @@ import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import type { CliIo } from '../../src/cli/cli-io.ts';
 import { programFor } from '../../src/cli/program.ts';
-import { gatewayConfig } from '../../src/config/gateway.ts';
-import { ROUTE_ACCESS } from '../../src/gateway/access/route-access.ts';
-import { checkPipeline } from '../../src/pipeline/load-pipeline.ts';
+import { ROUTE_ACCESS } from '../../src/serve/gateway/access/route-access.ts';
+import { checkPipeline } from '../../src/serve/pipeline/load-pipeline.ts';
+import { gatewayConfig } from '../../src/settings/config/gateway.ts';
 import { scaleReport } from '../support/sample-reports.ts';
 
 const CHART = 'deploy/helm/sightline';
 const templates = readdirSync(join(CHART, 'templates')).map((name) => join(CHART, 'templates', name));
 const text = templates.map((path) => readFileSync(path, 'utf8')).join('\n');
 const values = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8')) as Record<string, unknown>;
-const environment = readFileSync('src/config/environment.ts', 'utf8');
+const environment = readFileSync('src/settings/config/environment.ts', 'utf8');
 
 async function flagsOf(name: string): Promise<string[]> {
   const program = await programFor(name, {} as CliIo);

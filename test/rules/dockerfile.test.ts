@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { gatewayConfig } from '../../src/config/gateway.ts';
+import { gatewayConfig } from '../../src/settings/config/gateway.ts';
 import { copiesOf, isSent, readDockerfile, type Stage } from './read-dockerfile.ts';
 
 const FILES = ['Dockerfile', 'Dockerfile.gpu'];

@@ -18,8 +18,8 @@ const TSCONFIG = {
     ...{ lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable'], skipLibCheck: true, strict: false },
     paths: {
       sightline: [resolve('dist/src/index.d.ts')],
-      'sightline/client': [resolve('dist/src/client/index.d.ts')],
-      '/lib/client/index.js': [resolve('dist/src/client/index.d.ts')],
+      'sightline/client': [resolve('dist/src/wire/client/index.d.ts')],
+      '/lib/client/index.js': [resolve('dist/src/wire/client/index.d.ts')],
     },
   },
   include: ['*.ts'],

@@ -50,7 +50,7 @@ function undocumented(file: string, names: readonly string[]): string[] {
   return missing;
 }
 
-describe.each(['src/index.ts', 'src/client/index.ts'])('what %s exports', (entry) => {
+describe.each(['src/index.ts', 'src/wire/client/index.ts'])('what %s exports', (entry) => {
   it('has a docstring on each type and each field, which an editor shows', () => {
     const files = exportsOf(entry);
     expect(files.flatMap(([, names]) => names).length).toBeGreaterThan(40);

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
-import type { PipelineSettings } from '../../src/config/keys/pipeline-keys.ts';
-import { jsonSchemaOf } from '../../src/config/schema-text.ts';
-import { type ConfigRow, describeConfig } from '../../src/pipeline/describe.ts';
-import { pipelineConfig } from '../../src/pipeline/pipeline.ts';
+import { type ConfigRow, describeConfig } from '../../src/serve/pipeline/describe.ts';
+import { pipelineConfig } from '../../src/serve/pipeline/pipeline.ts';
+import type { PipelineSettings } from '../../src/settings/config/keys/pipeline-keys.ts';
+import { jsonSchemaOf } from '../../src/settings/config/schema-text.ts';
 import { settingsSource } from '../../workers/settings-source.ts';
 
-const FOLDER = 'src/config/keys';
+const FOLDER = 'src/settings/config/keys';
 
 /** As a program may write it: lists need not be mutable, and every key is looked at. */
 type Whole<T> = T extends string | number | boolean | undefined

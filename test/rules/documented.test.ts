@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { configTable, describeConfig } from '../../src/pipeline/describe.ts';
+import { configTable, describeConfig } from '../../src/serve/pipeline/describe.ts';
 
 /** Set to rewrite the table of `docs/config.md` before it is compared. */
 const MUST_WRITE = process.env.UPDATE_DOCS === '1';

@@ -1,14 +1,15 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Command, Option } from 'commander';
 import { describe, expect, it } from 'vitest';
+import { ERROR_CODES, type ErrorCode } from '../../src/base/errors/error-codes.ts';
 import type { CliIo } from '../../src/cli/cli-io.ts';
 import { programFor } from '../../src/cli/program.ts';
-import { ERROR_CODES, type ErrorCode } from '../../src/errors/error-codes.ts';
-import { ROUTE_ACCESS } from '../../src/gateway/access/route-access.ts';
-import { statusOf } from '../../src/gateway/http-errors.ts';
-import { SKIP_REASONS } from '../../src/protocol/second-stage-report.ts';
+import { ROUTE_ACCESS } from '../../src/serve/gateway/access/route-access.ts';
+import { statusOf } from '../../src/serve/gateway/http-errors.ts';
+import { SKIP_REASONS } from '../../src/wire/protocol/second-stage-report.ts';
 import { everyMetric } from '../support/every-metric.ts';
 import { ProtocolSources } from '../support/protocol-tables.ts';
+import { importsOf, readFiles } from './source-files.ts';
 
 /** Set to rewrite the pages before they are compared. */
 const MUST_WRITE = process.env.UPDATE_DOCS === '1';
@@ -40,6 +41,44 @@ const sentence = (text: string): string => {
   const whole = `${cell(text).replace(/\.$/, '')}.`;
   return LOWER_CASE.test(text) ? whole : `${whole[0]!.toUpperCase()}${whole.slice(1)}`;
 };
+
+describe('docs/architecture.md', () => {
+  it('begins with the buildings of src and what they import', () => {
+    const files = readFiles(['src'], ['.ts']);
+    const places = readdirSync('src', { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const names = places.map(({ name }) => name);
+    const uses = new Map(names.map((name) => [name, new Set<string>()]));
+    for (const file of files)
+      for (const target of importsOf(file).files) {
+        const [from, to] = [file, { path: target }].map(({ path }) => path.split('/')[1]!);
+        if (from !== to && names.includes(to!)) uses.get(from!)?.add(to!);
+      }
+    const reach = (name: string): Set<string> =>
+      new Set([...uses.get(name)!].flatMap((other) => [other, ...reach(other)]));
+    const height = (name: string): number => reach(name).size;
+    const ordered = names.toSorted((a, b) => height(b) - height(a));
+    const arrows = ordered.flatMap((name) => {
+      const own = [...uses.get(name)!];
+      const direct = own.filter((other) => !own.some((way) => way !== other && reach(way).has(other)));
+      return direct.map((other) => `    ${name} --> ${other}`);
+    });
+    const rows = ordered.map((name) => {
+      const readme = readFileSync(`src/${name}/README.md`, 'utf8');
+      const what = readme.split('\n\n')[1]!.replaceAll('\n', ' ');
+      return `| [${name}](../src/${name}/README.md) | ${files.filter(({ path }) => path.startsWith(`src/${name}/`)).length} | ${cell(what)} |`;
+    });
+    const head = ['| building | files | what it is for |', '|---|---|---|'];
+    expectGenerated('docs/architecture.md', 'buildings', [
+      '```mermaid',
+      'flowchart TD',
+      ...arrows,
+      '```',
+      '',
+      ...head,
+      ...rows,
+    ]);
+  });
+});
 
 describe('docs/errors.md', () => {
   it('has each code with exit code, status, retry and meaning as in the source, and what to do', () => {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { codeOf, importsOf, readFiles, type SourceFile } from './source-files.ts';
@@ -49,8 +50,10 @@ const files = readFiles(['src', 'models', 'workers'], ['.ts']);
 const byPath = new Map(files.map((file) => [file.path, file]));
 
 function folderOf(path: string): string {
-  const [top, folder] = path.split('/') as [string, string];
-  return top === 'src' ? (folder.endsWith('.ts') ? 'index' : folder) : top;
+  const [top, building, room] = path.split('/') as [string, string, string];
+  if (top !== 'src') return top;
+  if (building.endsWith('.ts')) return 'index';
+  return building === 'cli' ? building : room;
 }
 
 function layerOf(path: string): number {
@@ -106,12 +109,13 @@ describe('layers', () => {
   });
 
   it('groups of files in the runtime have no import cycles', () => {
-    const group = ({ path }: { path: string }): string => (path.startsWith('src/runtime/') ? dirname(path) : path);
+    const group = ({ path }: { path: string }): string =>
+      path.startsWith('src/frame/runtime/') ? dirname(path) : path;
     expect(cycles(targetsOf(group))).toEqual([]);
   });
 });
 
-/** Rooms that change together, each of which uses only those above it in this table. */
+/** The buildings of src, each of which uses only those above it in this table, and their rooms. What a network is needs no wire. */
 const BUILDINGS: Readonly<Record<string, readonly string[]>> = {
   base: ['core', 'errors', 'geometry', 'flow', 'disk', 'process', 'statistics'],
   settings: ['config'],
@@ -126,15 +130,30 @@ const BUILDINGS: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe('buildings', () => {
+  const buildingOf = (path: string): string => path.split('/')[1]!;
   const place = (path: string): number =>
-    Object.values(BUILDINGS).findIndex((rooms) => path.startsWith('src/') && rooms.includes(folderOf(path)));
+    path.startsWith('src/') ? Object.keys(BUILDINGS).indexOf(buildingOf(path)) : -1;
 
-  it('hold every folder of src once', () => {
-    expect(Object.values(BUILDINGS).flat().sort()).toEqual(Object.keys(LAYERS).sort());
+  it('hold the rooms of this table', () => {
+    const found = new Map<string, Set<string>>();
+    for (const { path } of files.filter((file) => place(file.path) >= 0)) {
+      const rooms = found.get(buildingOf(path)) ?? new Set();
+      found.set(buildingOf(path), rooms.add(folderOf(path)));
+    }
+    const sorted = (rooms: Iterable<string>): string[] => [...rooms].sort();
+    expect(Object.fromEntries([...found].map(([name, rooms]) => [name, sorted(rooms)]))).toEqual(
+      Object.fromEntries(Object.entries(BUILDINGS).map(([name, rooms]) => [name, sorted(rooms)])),
+    );
+  });
+
+  it('each have a page for newcomers', () => {
+    const pages = Object.keys(BUILDINGS).map((name) => `src/${name}/README.md`);
+    expect(pages.filter((page) => !existsSync(page))).toEqual([]);
   });
 
   it('use only those before them', () => {
-    expect(violations((from, to) => place(from) >= 0 && place(to) > place(from))).toEqual([]);
+    const isWire = (from: string, to: string): boolean => buildingOf(from) === 'network' && buildingOf(to) === 'wire';
+    expect(violations((from, to) => place(from) >= 0 && (place(to) > place(from) || isWire(from, to)))).toEqual([]);
   });
 });
 
@@ -148,16 +167,16 @@ describe('the client', () => {
     for (const target of importsOf(code).files) loadedFrom(target, into);
     return into;
   }
-  const loaded = loadedFrom('src/client/index.ts');
+  const loaded = loadedFrom('src/wire/client/index.ts');
 
   it('loads itself, errors, and what protocol says about results', () => {
     const others = [...loaded.keys()].filter((path) => folderOf(path) !== 'client').sort();
     expect(others).toEqual([
-      'src/core/hidden-values.ts',
-      'src/errors/error-codes.ts',
-      'src/errors/sightline-error.ts',
-      'src/protocol/result-record.ts',
-      'src/protocol/skeleton.ts',
+      'src/base/core/hidden-values.ts',
+      'src/base/errors/error-codes.ts',
+      'src/base/errors/sightline-error.ts',
+      'src/wire/protocol/result-record.ts',
+      'src/wire/protocol/skeleton.ts',
     ]);
   });
 
@@ -178,7 +197,7 @@ describe('packages that are confined to one place', () => {
   it('only control imports the queue and its database, and one sink the database', () => {
     const elsewhere = (name: string): string[] => importersOf(name).filter((path) => folderOf(path) !== 'control');
     expect(elsewhere('bullmq')).toEqual([]);
-    expect(elsewhere('ioredis')).toEqual(['src/sinks/redis-streams-sink.ts']);
+    expect(elsewhere('ioredis')).toEqual(['src/after/sinks/redis-streams-sink.ts']);
   });
 
   it('clients of brokers, and the writer of Parquet, are loaded by a sink that is configured, not with the program', () => {
@@ -190,12 +209,12 @@ describe('packages that are confined to one place', () => {
   it('one file knows how the queue stores its tasks in Redis', () => {
     const names =
       /:lock\b|\bprioritized\b|\bstc\b|4294967296|2 \*\* 32|\b(?:LLEN|LPOS|LINDEX|ZCARD|ZRANGEBYSCORE)\b|:bull:/;
-    const control = readFiles(['src/control'], ['.ts']).filter(({ text }) => names.test(text));
-    expect(control.map(({ path }) => path)).toEqual(['src/control/redis/bull-layout.ts']);
+    const control = readFiles(['src/fleet/control'], ['.ts']).filter(({ text }) => names.test(text));
+    expect(control.map(({ path }) => path)).toEqual(['src/fleet/control/redis/bull-layout.ts']);
   });
 
   it('one file imports fluent-ffmpeg', () => {
-    expect(importersOf('fluent-ffmpeg')).toEqual(['src/decode/ffmpeg-arguments.ts']);
+    expect(importersOf('fluent-ffmpeg')).toEqual(['src/frame/decode/ffmpeg-arguments.ts']);
   });
 
   it.each([

@@ -3,52 +3,52 @@ import { codeOf, readFiles, type SourceFile } from './source-files.ts';
 
 /**
  * Files that open others directly, and whose names those are. Whatever a user, a manifest, a data set or a client names is
- * opened by `src/disk/given-file.ts`: it waits for no FIFO or device, reads regular files only, and knows a limit.
+ * opened by `src/base/disk/given-file.ts`: it waits for no FIFO or device, reads regular files only, and knows a limit.
  */
 const OPENERS: Readonly<Record<string, string>> = {
   'src/cli/gateway-client.ts': 'a token or certificates of the caller, which a pipe may carry',
   'src/cli/recordings.ts': 'creates a file of its own',
   'src/cli/secret-arguments.ts': 'a text of the caller, which a pipe may carry',
-  'src/compile/compiler-version.ts': 'scripts of the package',
-  'src/compile/onnx/external-data.ts':
+  'src/network/compile/compiler-version.ts': 'scripts of the package',
+  'src/network/compile/onnx/external-data.ts':
     'a file beside an ONNX file: opened without waiting, regular files only, in parts',
-  'src/control/jobs/atomic-file.ts': 'creates a file of its own',
-  'src/control/state/kept-rollouts.ts': 'own state',
-  'src/disk/artefact-hash.ts': 'own record beside an own file of the cache',
-  'src/disk/given-file.ts': 'the one place',
-  'src/control/rollout/start-log.ts': 'own record of starts',
-  'src/disk/replace-file.ts': 'writes files of its own',
-  'src/gateway/access/tokens-file.ts': 'creates a lock and a file of its own',
-  'src/gateway/package-files.ts': 'a file of the package',
-  'src/infer/optimised-graph.ts': '/proc/cpuinfo',
-  'src/loadtest/own-streams.ts': '/proc',
-  'src/measure/machine-facts.ts': 'a file of the package',
-  'src/measure/measurement-log.ts': 'own log',
-  'src/recording/fragment-file.ts': 'creates a file of its own',
-  'src/optimize/review/review-page.ts': 'pages of the package',
-  'src/process/descriptor-limit.ts': '/proc',
-  'src/sinks/frame-record.ts': 'a file of its own',
-  'src/process/fetched-packages.ts': 'a file of a package',
-  'src/sinks/output-lock.ts': 'own lock, and /proc',
-  'src/sinks/parquet-file.ts': 'creates a file of its own',
-  'src/sinks/recover-video.ts': 'output of an earlier run',
-  'src/sinks/sink-files.ts': 'outputs of a user, which may be FIFOs, and own spools',
-  'src/sinks/video-encoder.ts': 'creates a file of its own',
-  'src/store/class-names.ts': 'a list of the package',
-  'src/store/engine-choices.ts': 'own record in the cache',
-  'src/store/find-weights.ts': 'own record in the cache',
-  'src/store/npm-package.ts': 'an archive that npm has just written',
-  'src/store/openvino/openvino-place.ts': 'own record in the cache',
-  'src/store/openvino/setup-openvino.ts': 'a list of the package, own record in the cache',
-  'src/store/package-root.ts': 'a file of the package',
-  'src/store/packages/provide-package.ts': 'copies files of the package',
-  'src/store/save-manifest.ts': 'copies weights whose hash has just been checked',
-  'src/store/tensorflow/binding-place.ts': 'files of a package, own record in the cache',
-  'src/store/tensorflow/nvidia-driver.ts': '/proc and /sys',
-  'src/store/tensorflow/setup-tensorflow.ts': 'a list of the package, own record in the cache',
-  'src/telemetry/cpu-ledger.ts': '/proc',
-  'src/telemetry/energy-counters.ts': '/proc and /sys',
-  'src/telemetry/process-usage.ts': '/proc',
+  'src/fleet/control/jobs/atomic-file.ts': 'creates a file of its own',
+  'src/fleet/control/state/kept-rollouts.ts': 'own state',
+  'src/base/disk/artefact-hash.ts': 'own record beside an own file of the cache',
+  'src/base/disk/given-file.ts': 'the one place',
+  'src/fleet/control/rollout/start-log.ts': 'own record of starts',
+  'src/base/disk/replace-file.ts': 'writes files of its own',
+  'src/serve/gateway/access/tokens-file.ts': 'creates a lock and a file of its own',
+  'src/serve/gateway/package-files.ts': 'a file of the package',
+  'src/frame/infer/optimised-graph.ts': '/proc/cpuinfo',
+  'src/lab/loadtest/own-streams.ts': '/proc',
+  'src/lab/measure/machine-facts.ts': 'a file of the package',
+  'src/lab/measure/measurement-log.ts': 'own log',
+  'src/after/recording/fragment-file.ts': 'creates a file of its own',
+  'src/lab/optimize/review/review-page.ts': 'pages of the package',
+  'src/base/process/descriptor-limit.ts': '/proc',
+  'src/after/sinks/frame-record.ts': 'a file of its own',
+  'src/base/process/fetched-packages.ts': 'a file of a package',
+  'src/after/sinks/output-lock.ts': 'own lock, and /proc',
+  'src/after/sinks/parquet-file.ts': 'creates a file of its own',
+  'src/after/sinks/recover-video.ts': 'output of an earlier run',
+  'src/after/sinks/sink-files.ts': 'outputs of a user, which may be FIFOs, and own spools',
+  'src/after/sinks/video-encoder.ts': 'creates a file of its own',
+  'src/network/store/class-names.ts': 'a list of the package',
+  'src/network/store/engine-choices.ts': 'own record in the cache',
+  'src/network/store/find-weights.ts': 'own record in the cache',
+  'src/network/store/npm-package.ts': 'an archive that npm has just written',
+  'src/network/store/openvino/openvino-place.ts': 'own record in the cache',
+  'src/network/store/openvino/setup-openvino.ts': 'a list of the package, own record in the cache',
+  'src/network/store/package-root.ts': 'a file of the package',
+  'src/network/store/packages/provide-package.ts': 'copies files of the package',
+  'src/network/store/save-manifest.ts': 'copies weights whose hash has just been checked',
+  'src/network/store/tensorflow/binding-place.ts': 'files of a package, own record in the cache',
+  'src/network/store/tensorflow/nvidia-driver.ts': '/proc and /sys',
+  'src/network/store/tensorflow/setup-tensorflow.ts': 'a list of the package, own record in the cache',
+  'src/frame/telemetry/cpu-ledger.ts': '/proc',
+  'src/frame/telemetry/energy-counters.ts': '/proc and /sys',
+  'src/frame/telemetry/process-usage.ts': '/proc',
 };
 
 /** Functions of `node:fs` and `node:fs/promises` that open a file. `stat` and its like open nothing and cannot wait. */
@@ -94,7 +94,7 @@ describe('files that somebody else names', () => {
 
   it('are never named to Fastify, which follows links: it sends files of the package only', () => {
     const named = shipped.filter((file) => /\.sendFile\(/.test(codeOf(file)));
-    expect(named.map(({ path }) => path)).toEqual(['src/gateway/static-files.ts']);
+    expect(named.map(({ path }) => path)).toEqual(['src/serve/gateway/static-files.ts']);
   });
 
   it('are found however fs is imported', () => {

@@ -38,10 +38,10 @@ describe('the dashboard and the protocol', () => {
   });
 
   it.each([
-    ['queueDepth', 'src/protocol/keys/reports.ts', 'web/camera-figures.js'],
-    ['jpeg', 'src/protocol/feed.ts', 'web/overlay.js'],
-    ['recommendedHosts', 'src/protocol/fleet-report.ts', 'web/fleet-panel.js'],
-    ['waitsFor', 'src/protocol/rollout-records.ts', 'web/rollout-panel.js'],
+    ['queueDepth', 'src/wire/protocol/keys/reports.ts', 'web/camera-figures.js'],
+    ['jpeg', 'src/wire/protocol/feed.ts', 'web/overlay.js'],
+    ['recommendedHosts', 'src/wire/protocol/fleet-report.ts', 'web/fleet-panel.js'],
+    ['waitsFor', 'src/wire/protocol/rollout-records.ts', 'web/rollout-panel.js'],
   ])('a renamed field, %s of %s, breaks the build at %s', (field, path, user) => {
     rename(path, field);
     expect(check()).toContain(user);

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import type { z } from 'zod';
-import type { Frozen, Wire } from '../../src/protocol/bounds.ts';
-import type { clientMessage, SubscribeMessage } from '../../src/protocol/feed.ts';
-import type { JobOrder, jobOrder } from '../../src/protocol/fleet.ts';
-import type { JobRequest, jobRequest, RolloutRequest, rolloutRequest } from '../../src/protocol/rest.ts';
+import type { Frozen, Wire } from '../../src/wire/protocol/bounds.ts';
+import type { clientMessage, SubscribeMessage } from '../../src/wire/protocol/feed.ts';
+import type { JobOrder, jobOrder } from '../../src/wire/protocol/fleet.ts';
+import type { JobRequest, jobRequest, RolloutRequest, rolloutRequest } from '../../src/wire/protocol/rest.ts';
 
 /** True if each type can take the place of the other, and neither has a key that the other lacks. */
 type Same<A, B> =

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type LoadResult, SLOPE_FIGURES } from '../../src/loadtest/load-result.ts';
+import { type LoadResult, SLOPE_FIGURES } from '../../src/lab/loadtest/load-result.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { hasProc } from '../support/processes.ts';
 

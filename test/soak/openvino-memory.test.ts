@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { OpenvinoEngine } from '../../src/infer/openvino-engine.ts';
-import { slope } from '../../src/measure/slope.ts';
+import { OpenvinoEngine } from '../../src/frame/infer/openvino-engine.ts';
+import { slope } from '../../src/lab/measure/slope.ts';
 import { centernet, request, tinyModel } from '../conformance/engine-cases.ts';
 import { hasOpenvino } from '../support/openvino.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
-import { slope } from '../../src/measure/slope.ts';
+import { TensorflowEngine } from '../../src/frame/infer/tensorflow-engine.ts';
+import { slope } from '../../src/lab/measure/slope.ts';
 import { centernet, request, tinyModel } from '../conformance/engine-cases.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
 

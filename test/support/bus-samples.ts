@@ -1,4 +1,4 @@
-import type { BusTopic } from '../../src/protocol/fleet.ts';
+import type { BusTopic } from '../../src/wire/protocol/fleet.ts';
 import { publishedFrame } from './runtime-double.ts';
 import { hostReport, streamReport } from './sample-reports.ts';
 

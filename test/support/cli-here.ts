@@ -1,6 +1,6 @@
 import { runCli } from '../../src/cli/program.ts';
-import { readEnvironment } from '../../src/config/environment.ts';
-import { CrashFlush } from '../../src/host/crash-flush.ts';
+import { CrashFlush } from '../../src/serve/host/crash-flush.ts';
+import { readEnvironment } from '../../src/settings/config/environment.ts';
 import type { CliResult } from './cli.ts';
 import { TextSink } from './text-sink.ts';
 

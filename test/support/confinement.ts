@@ -1,4 +1,4 @@
-import type { Confinement, Ffmpeg } from '../../src/process/confinement.ts';
+import type { Confinement, Ffmpeg } from '../../src/base/process/confinement.ts';
 
 /** A child with nothing but a PATH, and neither limits nor a sandbox. */
 export const UNCONFINED: Confinement = {

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import type { SourceInput } from '../../src/core/source.ts';
-import { type DecodePlan, decodeArguments } from '../../src/decode/decode-command.ts';
-import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
-import { FfmpegLog, type FrameHeader, type LogEvent, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
-import { LOOK_PIPE } from '../../src/decode/look-filters.ts';
-import { parseSource } from '../../src/source/parse-source.ts';
+import type { SourceInput } from '../../src/base/core/source.ts';
+import { type DecodePlan, decodeArguments } from '../../src/frame/decode/decode-command.ts';
+import type { FfmpegBinary } from '../../src/frame/decode/ffmpeg-binary.ts';
+import { FfmpegLog, type FrameHeader, type LogEvent, newHeaderTag } from '../../src/frame/decode/ffmpeg-log.ts';
+import { LOOK_PIPE } from '../../src/frame/decode/look-filters.ts';
+import { parseSource } from '../../src/frame/source/parse-source.ts';
 
 const SIZE = { width: 80, height: 48 };
 

@@ -6,7 +6,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect as connectNats, type NatsConnection } from '@nats-io/transport-node';
 import { Admin, Consumer, stringDeserializers } from '@platformatic/kafka';
 import { connectAsync, type MqttClient } from 'mqtt';
-import type { CloudEvent } from '../../src/protocol/rule-event.ts';
+import type { CloudEvent } from '../../src/wire/protocol/rule-event.ts';
 import { BrokerProcess, KAFKA, MOSQUITTO, NATS, signInPort } from './broker-process.ts';
 import { RedisServer, redisMissing } from './redis-server.ts';
 import { waitFor } from './wait-for.ts';

@@ -1,5 +1,5 @@
-import type { ModelSpec } from '../../src/core/model.ts';
-import type { EngineRequest } from '../../src/protocol/threads.ts';
+import type { ModelSpec } from '../../src/base/core/model.ts';
+import type { EngineRequest } from '../../src/wire/protocol/threads.ts';
 
 /** Pixels of each side of what the detector takes: small, where only the way of a frame matters. */
 export const SIDE = 4;

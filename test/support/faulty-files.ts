@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { diskFiles, type SinkFile, type SinkFiles, stateOrNull } from '../../src/sinks/sink-files.ts';
+import { diskFiles, type SinkFile, type SinkFiles, stateOrNull } from '../../src/after/sinks/sink-files.ts';
 
 type Call = keyof SinkFiles | keyof SinkFile;
 

@@ -1,6 +1,6 @@
 import { decode } from '@msgpack/msgpack';
 import { WebSocket } from 'ws';
-import type { ServerMessage } from '../../src/protocol/feed.ts';
+import type { ServerMessage } from '../../src/wire/protocol/feed.ts';
 
 /** A WebSocket client that keeps what it is told and lets a test wait for it. */
 export class FeedSocket {

@@ -1,4 +1,4 @@
-import type { BusMessage, ControlPlane } from '../../src/control/control-plane.ts';
+import type { BusMessage, ControlPlane } from '../../src/fleet/control/control-plane.ts';
 
 interface Seen {
   fence: number;

@@ -1,9 +1,9 @@
-import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { DeadLetter, JobReport } from '../../src/protocol/fleet.ts';
-import type { FleetHost, FleetReport } from '../../src/protocol/fleet-report.ts';
-import type { FleetFigures, FleetPort } from '../../src/protocol/ports/fleet-port.ts';
-import type { StreamReport } from '../../src/protocol/report.ts';
-import type { JobView } from '../../src/protocol/rest.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import type { DeadLetter, JobReport } from '../../src/wire/protocol/fleet.ts';
+import type { FleetHost, FleetReport } from '../../src/wire/protocol/fleet-report.ts';
+import type { FleetFigures, FleetPort } from '../../src/wire/protocol/ports/fleet-port.ts';
+import type { StreamReport } from '../../src/wire/protocol/report.ts';
+import type { JobView } from '../../src/wire/protocol/rest.ts';
 import { hostCard, jobOrder, jobReport } from './fleet-plane.ts';
 import type { RuntimeDouble } from './runtime-double.ts';
 import { scaleReport } from './sample-reports.ts';

@@ -1,18 +1,18 @@
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
 import type {
   ControlPlane,
   FleetSnapshot,
   TaskCounts,
   TaskQueue,
   TaskWorker,
-} from '../../src/control/control-plane.ts';
-import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
-import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
-import { StoredEvents } from '../../src/control/state/stored-events.ts';
-import { StoredRollouts } from '../../src/control/state/stored-rollouts.ts';
-import { StoredState } from '../../src/control/state/stored-state.ts';
-import { MemoryStore } from '../../src/control/store/memory-store.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { DeadLetter, HostCard, JobOrder, JobReport, Lease } from '../../src/protocol/fleet.ts';
+} from '../../src/fleet/control/control-plane.ts';
+import { MemoryBus } from '../../src/fleet/control/memory/memory-bus.ts';
+import type { RolloutStore } from '../../src/fleet/control/rollout/rollout-store.ts';
+import { StoredEvents } from '../../src/fleet/control/state/stored-events.ts';
+import { StoredRollouts } from '../../src/fleet/control/state/stored-rollouts.ts';
+import { StoredState } from '../../src/fleet/control/state/stored-state.ts';
+import { MemoryStore } from '../../src/fleet/control/store/memory-store.ts';
+import type { DeadLetter, HostCard, JobOrder, JobReport, Lease } from '../../src/wire/protocol/fleet.ts';
 import type { ManualClock } from './manual-clock.ts';
 
 const LEASE_MS = 5_000;

@@ -1,6 +1,6 @@
-import type { FleetViewOptions } from '../../src/control/view/fleet-view.ts';
-import { FleetView } from '../../src/control/view/fleet-view.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import type { FleetViewOptions } from '../../src/fleet/control/view/fleet-view.ts';
+import { FleetView } from '../../src/fleet/control/view/fleet-view.ts';
 import { FleetPlane, hostCard } from './fleet-plane.ts';
 import { ManualClock } from './manual-clock.ts';
 import { RuntimeDouble } from './runtime-double.ts';

@@ -1,9 +1,9 @@
-import { parseStream } from '../../src/config/parse-stream.ts';
-import type { FleetSnapshot, FleetState } from '../../src/control/control-plane.ts';
-import { type FleetPlan, type PlanMemory, planFleet } from '../../src/control/planning/plan-fleet.ts';
-import type { PlanOptions } from '../../src/control/planning/plan-options.ts';
-import { demandFps } from '../../src/control/planning/stream-demand.ts';
-import type { Assignment, HostCard, StreamOrder } from '../../src/protocol/fleet.ts';
+import type { FleetSnapshot, FleetState } from '../../src/fleet/control/control-plane.ts';
+import { type FleetPlan, type PlanMemory, planFleet } from '../../src/fleet/control/planning/plan-fleet.ts';
+import type { PlanOptions } from '../../src/fleet/control/planning/plan-options.ts';
+import { demandFps } from '../../src/fleet/control/planning/stream-demand.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
+import type { Assignment, HostCard, StreamOrder } from '../../src/wire/protocol/fleet.ts';
 
 export function hostCard(id: string, capacityFps: number, more: Partial<HostCard> = {}): HostCard {
   return {

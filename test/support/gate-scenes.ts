@@ -1,7 +1,7 @@
-import type { Detection } from '../../src/core/detection.ts';
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { CocoAnnotation, CocoAnnotations, CocoBox } from '../../src/evaluate/coco-dataset.ts';
-import type { RecordedFrame, RecordedResults } from '../../src/evaluate/recorded-results.ts';
+import type { Detection } from '../../src/base/core/detection.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
+import type { CocoAnnotation, CocoAnnotations, CocoBox } from '../../src/network/evaluate/coco-dataset.ts';
+import type { RecordedFrame, RecordedResults } from '../../src/network/evaluate/recorded-results.ts';
 
 const LABELS = ['person', 'car', 'dog'] as const;
 /** COCO's numbers do not begin at 0 and are not those of the classes. */

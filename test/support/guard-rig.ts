@@ -1,9 +1,9 @@
-import { type GuardsConfig, guardsConfig } from '../../src/control/rollout/guards/guards.ts';
-import { isControlTurn } from '../../src/control/rollout/membership.ts';
-import { type GuardOptions, RolloutGuards } from '../../src/control/rollout/rollout-guards.ts';
-import type { Detection } from '../../src/core/detection.ts';
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { GuardReport, SideObservation } from '../../src/protocol/rollout-records.ts';
+import type { Detection } from '../../src/base/core/detection.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
+import { type GuardsConfig, guardsConfig } from '../../src/fleet/control/rollout/guards/guards.ts';
+import { isControlTurn } from '../../src/fleet/control/rollout/membership.ts';
+import { type GuardOptions, RolloutGuards } from '../../src/fleet/control/rollout/rollout-guards.ts';
+import type { GuardReport, SideObservation } from '../../src/wire/protocol/rollout-records.ts';
 
 export const GUARD_CAMERAS = ['gate', 'yard', 'hall', 'dock'];
 /** One frame in five is inferred by both sides. */

@@ -1,4 +1,4 @@
-import type { FollowUp } from '../../src/control/tasks/follow-up.ts';
+import type { FollowUp } from '../../src/fleet/control/tasks/follow-up.ts';
 import {
   busyGapMs,
   type Completion,
@@ -9,10 +9,10 @@ import {
   segmentCompletion,
   settledMs,
   splitCompletion,
-} from '../../src/control/tasks/job-accounting.ts';
-import type { JobFacts } from '../../src/control/tasks/job-facts.ts';
-import { taskId } from '../../src/control/tasks/task-id.ts';
-import type { JobOrder, Task } from '../../src/protocol/fleet.ts';
+} from '../../src/fleet/control/tasks/job-accounting.ts';
+import type { JobFacts } from '../../src/fleet/control/tasks/job-facts.ts';
+import { taskId } from '../../src/fleet/control/tasks/task-id.ts';
+import type { JobOrder, Task } from '../../src/wire/protocol/fleet.ts';
 
 /** A file whose segments are known. */
 interface SplitFile {

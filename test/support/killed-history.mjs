@@ -2,7 +2,7 @@
  * Records events of rules in a history until it is killed, and prints the number of each that is on the disk. Arguments: path of the
  * history, and the number of the first event.
  */
-import { History } from '../../dist/src/history/history.js';
+import { History } from '../../dist/src/after/history/history.js';
 
 const [path, first] = process.argv.slice(2);
 const history = await History.open({

@@ -3,12 +3,12 @@
  * `dist/`, and prints `flowing` once each `live:` and `file:` source has published. The engine is slow, so that pipes are full.
  */
 
-import { parseStream } from '../../dist/src/config/parse-stream.js';
-import { findFfmpeg } from '../../dist/src/decode/ffmpeg-binary.js';
-import { parsePipeline } from '../../dist/src/pipeline/load-pipeline.js';
-import { openRuntime } from '../../dist/src/runtime/open-runtime.js';
-import { resolveStreamInput } from '../../dist/src/runtime/stream/stream-input.js';
-import { ResultSinks } from '../../dist/src/sinks/result-sinks.js';
+import { ResultSinks } from '../../dist/src/after/sinks/result-sinks.js';
+import { findFfmpeg } from '../../dist/src/frame/decode/ffmpeg-binary.js';
+import { openRuntime } from '../../dist/src/frame/runtime/open-runtime.js';
+import { resolveStreamInput } from '../../dist/src/frame/runtime/stream/stream-input.js';
+import { parsePipeline } from '../../dist/src/serve/pipeline/load-pipeline.js';
+import { parseStream } from '../../dist/src/settings/config/parse-stream.js';
 
 const search = { path: process.env.FFMPEG_PATH, searchPath: process.env.PATH ?? '' };
 const config = parsePipeline(

@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deserialize } from 'node:v8';
-import { systemClock } from '../../dist/src/core/clock.js';
-import { Recorder } from '../../dist/src/recording/recorder.js';
+import { Recorder } from '../../dist/src/after/recording/recorder.js';
+import { systemClock } from '../../dist/src/base/core/clock.js';
 
 const [folder, file, event] = process.argv.slice(2);
 const packets = deserialize(readFileSync(file));

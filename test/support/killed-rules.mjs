@@ -3,9 +3,9 @@
  * Arguments: path of the history, path of the file, path of ffmpeg, folder of the cache, `stop` to stop instead, more of the pipeline as JSON.
  */
 import { appendFileSync } from 'node:fs';
-import { History } from '../../dist/src/history/history.js';
-import { PipelineHost } from '../../dist/src/host/pipeline-host.js';
-import { parsePipeline } from '../../dist/src/pipeline/load-pipeline.js';
+import { History } from '../../dist/src/after/history/history.js';
+import { PipelineHost } from '../../dist/src/serve/host/pipeline-host.js';
+import { parsePipeline } from '../../dist/src/serve/pipeline/load-pipeline.js';
 
 const [historyPath, sinkPath, ffmpegPath, cacheDir] = process.argv.slice(2);
 const WHOLE = [

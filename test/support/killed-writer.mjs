@@ -3,9 +3,9 @@
  * Arguments: options of the sink as JSON with `kind` (jsonl, coco, webhook), `frames` (then it waits) and `run`
  * of the results.
  */
-import { CocoSink } from '../../dist/src/sinks/coco-sink.js';
-import { JsonlSink } from '../../dist/src/sinks/jsonl-sink.js';
-import { WebhookSink } from '../../dist/src/sinks/webhook-sink.js';
+import { CocoSink } from '../../dist/src/after/sinks/coco-sink.js';
+import { JsonlSink } from '../../dist/src/after/sinks/jsonl-sink.js';
+import { WebhookSink } from '../../dist/src/after/sinks/webhook-sink.js';
 
 const { kind, frames = Number.POSITIVE_INFINITY, canWait = true, run, ...options } = JSON.parse(process.argv[2]);
 const KINDS = { jsonl: JsonlSink, coco: CocoSink, webhook: WebhookSink };

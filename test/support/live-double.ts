@@ -1,5 +1,5 @@
-import type { EventKind } from '../../src/protocol/feed.ts';
-import type { StreamReport } from '../../src/protocol/report.ts';
+import type { EventKind } from '../../src/wire/protocol/feed.ts';
+import type { StreamReport } from '../../src/wire/protocol/report.ts';
 import { publishedFrame, RuntimeDouble } from './runtime-double.ts';
 import { percentiles, streamReport } from './sample-reports.ts';
 import { drawStreet, type ScenePicture, SOURCE } from './street-scene.ts';

@@ -3,7 +3,7 @@
  * its standard input ends.
  */
 
-import { OutputLock } from '../../dist/src/sinks/output-lock.js';
+import { OutputLock } from '../../dist/src/after/sinks/output-lock.js';
 
 try {
   await OutputLock.take(process.argv[2], 'racer');

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { PACKET_OUTPUT, PACKET_PIPE } from '../../src/decode/packet-tap.ts';
-import type { PacketFragment, PacketsOpened, StreamPackets } from '../../src/protocol/packets.ts';
-import { LaneTaps } from '../../src/runtime/lane/lane-tap.ts';
+import { PACKET_OUTPUT, PACKET_PIPE } from '../../src/frame/decode/packet-tap.ts';
+import { LaneTaps } from '../../src/frame/runtime/lane/lane-tap.ts';
+import type { PacketFragment, PacketsOpened, StreamPackets } from '../../src/wire/protocol/packets.ts';
 import { testFfmpeg } from './made-videos.ts';
 
 /** The packets of a video as a lane posts them. */

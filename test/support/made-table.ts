@@ -1,6 +1,6 @@
 import type { ConfigurationTable, TablePart, TableRow } from '../../bench/support/configuration-table.ts';
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { CandidateModel, EngineFormat } from '../../src/optimize/levers/lever-options.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
+import type { CandidateModel, EngineFormat } from '../../src/lab/optimize/levers/lever-options.ts';
 import { simulatePipeline } from './pipeline-simulation.ts';
 import { BASELINE as PLAIN } from './sample-steps.ts';
 

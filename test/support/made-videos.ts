@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
+import { findFfmpeg } from '../../src/frame/decode/ffmpeg-binary.ts';
 
 export interface VideoShape {
   readonly frames: number;

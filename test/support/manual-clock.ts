@@ -1,5 +1,5 @@
-import type { Clock } from '../../src/core/clock.ts';
-import type { MonoMs } from '../../src/core/units.ts';
+import type { Clock } from '../../src/base/core/clock.ts';
+import type { MonoMs } from '../../src/base/core/units.ts';
 
 /** A manual clock; timers fire in the order in which they are due. */
 export class ManualClock implements Clock {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { passthrough } from '../../src/decode/ffmpeg-arguments.ts';
+import { passthrough } from '../../src/frame/decode/ffmpeg-arguments.ts';
 import { testFfmpeg } from './made-videos.ts';
 import { freePort } from './rtsp-server.ts';
 import { waitFor } from './wait-for.ts';

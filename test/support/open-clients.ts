@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
-import { type ClientOptions, SightlineClient, type SocketConstructor } from '../../src/client/index.ts';
+import { type ClientOptions, SightlineClient, type SocketConstructor } from '../../src/wire/client/index.ts';
 
 /** The global one where Node.js has it. */
 const socketConstructor: SocketConstructor =

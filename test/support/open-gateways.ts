@@ -1,8 +1,8 @@
 import { onTestFinished } from 'vitest';
-import type { Gateway, GatewayOptions } from '../../src/gateway/gateway-options.ts';
-import { startGateway } from '../../src/gateway/server.ts';
-import { History } from '../../src/history/history.ts';
-import type { RuntimePort } from '../../src/protocol/ports/runtime-port.ts';
+import { History } from '../../src/after/history/history.ts';
+import type { Gateway, GatewayOptions } from '../../src/serve/gateway/gateway-options.ts';
+import { startGateway } from '../../src/serve/gateway/server.ts';
+import type { RuntimePort } from '../../src/wire/protocol/ports/runtime-port.ts';
 
 /** Of this process: each has a thread, which takes longer to start than a gateway. */
 let shared: Promise<History> | undefined;

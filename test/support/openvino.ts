@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
-import { readEnvironment } from '../../src/config/environment.ts';
-import { findOpenvino } from '../../src/store/openvino/openvino-place.ts';
+import { findOpenvino } from '../../src/network/store/openvino/openvino-place.ts';
+import { readEnvironment } from '../../src/settings/config/environment.ts';
 
 /** File of OpenVINO's C library, undefined where it is not set up; suites that need it are skipped, and say so once. */
 export const openvinoLibrary: string | undefined = findOpenvino(readEnvironment(process.env))?.libraryPath;

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { findProgram } from '../../src/process/find-program.ts';
+import { findProgram } from '../../src/base/process/find-program.ts';
 import type { BrokerPlan } from './broker-process.ts';
 
 /** Path of promtool; null, and said, if it is not installed. */

@@ -22,9 +22,9 @@ export class ProtocolSources {
   readonly #unions = new Map<string, readonly string[]>();
 
   constructor() {
-    const names = readdirSync('src/protocol', { recursive: true, encoding: 'utf8' });
-    const files = names.filter((name) => name.endsWith('.ts')).map((name) => join('src/protocol', name));
-    const text = [...files, 'src/core/detection.ts', 'src/core/frame.ts']
+    const names = readdirSync('src/wire/protocol', { recursive: true, encoding: 'utf8' });
+    const files = names.filter((name) => name.endsWith('.ts')).map((name) => join('src/wire/protocol', name));
+    const text = [...files, 'src/base/core/detection.ts', 'src/base/core/frame.ts']
       .map((file) => readFileSync(file, 'utf8'))
       .join('\n');
     const declared = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\nexport interface (\w+)([^{]*)\{\n([\s\S]*?)^\}/gm;
@@ -56,7 +56,7 @@ export class ProtocolSources {
 
   #interface(name: string): Interface {
     const found = this.#interfaces.get(name);
-    if (found === undefined) throw new RangeError(`no interface ${name} in src/protocol`);
+    if (found === undefined) throw new RangeError(`no interface ${name} in src/wire/protocol`);
     return found;
   }
 

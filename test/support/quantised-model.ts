@@ -1,10 +1,10 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { f32Tensor } from '../../src/compile/graph.ts';
-import { GraphBuilder } from '../../src/compile/graph-builder.ts';
-import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
-import type { CompiledModel } from '../../src/core/model.ts';
+import type { CompiledModel } from '../../src/base/core/model.ts';
+import { f32Tensor } from '../../src/network/compile/graph.ts';
+import { GraphBuilder } from '../../src/network/compile/graph-builder.ts';
+import { emitOnnx } from '../../src/network/compile/onnx/emit-onnx.ts';
 import { tinyModel } from '../conformance/engine-cases.ts';
 
 /** The mean colour of each picture, f32 `[n, 3]`, of pixels that went through u8 with a step of 1: the same as without. */

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
+import { findFfmpeg } from '../../src/frame/decode/ffmpeg-binary.ts';
 
 const run = promisify(execFile);
 

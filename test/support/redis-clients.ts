@@ -1,10 +1,10 @@
-import { Notices } from '../../src/control/notices.ts';
-import { RedisConnection } from '../../src/control/redis/connect.ts';
-import { RedisBus } from '../../src/control/redis/redis-bus.ts';
-import { RedisStore } from '../../src/control/redis/redis-store.ts';
-import { StoredState } from '../../src/control/state/stored-state.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
-import { Incidents } from '../../src/flow/incidents.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import { Incidents } from '../../src/base/flow/incidents.ts';
+import { Notices } from '../../src/fleet/control/notices.ts';
+import { RedisConnection } from '../../src/fleet/control/redis/connect.ts';
+import { RedisBus } from '../../src/fleet/control/redis/redis-bus.ts';
+import { RedisStore } from '../../src/fleet/control/redis/redis-store.ts';
+import { StoredState } from '../../src/fleet/control/state/stored-state.ts';
 import { ManualClock } from './manual-clock.ts';
 import { RedisServer, type RedisServerOptions } from './redis-server.ts';
 import { within } from './wait-for.ts';

@@ -1,4 +1,4 @@
-import { startGateway } from '../../src/gateway/server.ts';
+import { startGateway } from '../../src/serve/gateway/server.ts';
 import { RequestPortDouble } from './request-port-double.ts';
 import { RolloutPortDouble } from './rollout-port-double.ts';
 import { RuntimeDouble } from './runtime-double.ts';

@@ -1,6 +1,6 @@
-import { requestsConfig } from '../../src/config/requests.ts';
-import type { Picture } from '../../src/core/picture.ts';
-import type { DetectedPicture, DetectOptions, RequestPort } from '../../src/gateway/requests/request-port.ts';
+import type { Picture } from '../../src/base/core/picture.ts';
+import type { DetectedPicture, DetectOptions, RequestPort } from '../../src/serve/gateway/requests/request-port.ts';
+import { requestsConfig } from '../../src/settings/config/requests.ts';
 
 type Asked = Exclude<Picture, string>;
 

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { batchConfig } from '../../src/config/batch.ts';
-import { check } from '../../src/config/check.ts';
-import { modelConfig } from '../../src/config/model-config.ts';
-import type { GuardPanel, GuardPanels } from '../../src/control/rollout/rollout-panels.ts';
-import type { RolloutTarget, Sides } from '../../src/control/rollout/rollout-target.ts';
-import { firstVersion } from '../../src/control/rollout/versions.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { SeenStep } from '../../src/protocol/rest.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import type { GuardPanel, GuardPanels } from '../../src/fleet/control/rollout/rollout-panels.ts';
+import type { RolloutTarget, Sides } from '../../src/fleet/control/rollout/rollout-target.ts';
+import { firstVersion } from '../../src/fleet/control/rollout/versions.ts';
+import { batchConfig } from '../../src/settings/config/batch.ts';
+import { check } from '../../src/settings/config/check.ts';
+import { modelConfig } from '../../src/settings/config/model-config.ts';
+import type { SeenStep } from '../../src/wire/protocol/rest.ts';
 import type {
   GuardReport,
   GuardSettings,
@@ -17,7 +17,7 @@ import type {
   Rollout,
   SideObservation,
   Version,
-} from '../../src/protocol/rollout-records.ts';
+} from '../../src/wire/protocol/rollout-records.ts';
 
 export const CAMERAS = Array.from({ length: 12 }, (_, i) => `camera-${i}`);
 

@@ -1,7 +1,12 @@
-import type { EventMessage } from '../../src/protocol/feed.ts';
-import type { RolloutAction, RolloutPort } from '../../src/protocol/ports/rollout-port.ts';
-import type { RolloutVerb } from '../../src/protocol/rest.ts';
-import type { Decision, RolloutReport, ShadowObservation, VersionReport } from '../../src/protocol/rollout-records.ts';
+import type { EventMessage } from '../../src/wire/protocol/feed.ts';
+import type { RolloutAction, RolloutPort } from '../../src/wire/protocol/ports/rollout-port.ts';
+import type { RolloutVerb } from '../../src/wire/protocol/rest.ts';
+import type {
+  Decision,
+  RolloutReport,
+  ShadowObservation,
+  VersionReport,
+} from '../../src/wire/protocol/rollout-records.ts';
 import { guardReport } from './rollout-doubles.ts';
 
 /** A roll-out that the test sets, driven through `shadow` and `emitEvent`. */

@@ -1,16 +1,16 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseStream } from '../../src/config/parse-stream.ts';
-import type { FleetBus } from '../../src/control/control-plane.ts';
-import { AuditLog } from '../../src/control/rollout/audit-log.ts';
-import { RolloutAgent } from '../../src/control/rollout/rollout-agent.ts';
-import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
-import { StartLog } from '../../src/control/rollout/start-log.ts';
-import { rolledSettings } from '../../src/control/rollout/stream-changes.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { EventMessage } from '../../src/protocol/feed.ts';
-import type { Decision } from '../../src/protocol/rollout-records.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import type { FleetBus } from '../../src/fleet/control/control-plane.ts';
+import { AuditLog } from '../../src/fleet/control/rollout/audit-log.ts';
+import { RolloutAgent } from '../../src/fleet/control/rollout/rollout-agent.ts';
+import type { RolloutStore } from '../../src/fleet/control/rollout/rollout-store.ts';
+import { StartLog } from '../../src/fleet/control/rollout/start-log.ts';
+import { rolledSettings } from '../../src/fleet/control/rollout/stream-changes.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
+import type { EventMessage } from '../../src/wire/protocol/feed.ts';
+import type { Decision } from '../../src/wire/protocol/rollout-records.ts';
 import { ManualClock } from './manual-clock.ts';
 import { CAMERAS, PanelsDouble, TargetDouble, version } from './rollout-doubles.ts';
 

@@ -1,6 +1,6 @@
-import type { EventKeeper } from '../../src/events/event-desk.ts';
-import type { EventPhase, RuleEvent } from '../../src/protocol/rule-event.ts';
-import type { RuleTrialReply, TriedEvent } from '../../src/protocol/tried-rules.ts';
+import type { EventKeeper } from '../../src/after/events/event-desk.ts';
+import type { EventPhase, RuleEvent } from '../../src/wire/protocol/rule-event.ts';
+import type { RuleTrialReply, TriedEvent } from '../../src/wire/protocol/tried-rules.ts';
 
 /** A record of a rule at a door. */
 export function ruleEvent(id: string, seq: number, phase: EventPhase, more: Partial<RuleEvent> = {}): RuleEvent {

@@ -1,8 +1,8 @@
-import { Admission } from '../../src/control/orders/admission.ts';
-import { PipelineHost } from '../../src/host/pipeline-host.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
-import type { EventMessage } from '../../src/protocol/feed.ts';
-import type { StreamReport } from '../../src/protocol/report.ts';
+import { Admission } from '../../src/fleet/control/orders/admission.ts';
+import { PipelineHost } from '../../src/serve/host/pipeline-host.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
+import type { EventMessage } from '../../src/wire/protocol/feed.ts';
+import type { StreamReport } from '../../src/wire/protocol/report.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface HostRules {

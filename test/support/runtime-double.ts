@@ -1,20 +1,20 @@
-import { parseStream } from '../../src/config/parse-stream.ts';
-import type { Detection } from '../../src/core/detection.ts';
-import type { PreviewPicture, PublishedFrame } from '../../src/core/frame.ts';
-import type { MonoMs, PtsUs } from '../../src/core/units.ts';
-import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { EventMessage } from '../../src/protocol/feed.ts';
+import type { Detection } from '../../src/base/core/detection.ts';
+import type { PreviewPicture, PublishedFrame } from '../../src/base/core/frame.ts';
+import type { MonoMs, PtsUs } from '../../src/base/core/units.ts';
+import { SightlineError } from '../../src/base/errors/sightline-error.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
+import type { EventMessage } from '../../src/wire/protocol/feed.ts';
 import type {
   ChangeOptions,
   Readiness,
   RuntimePort,
   TagCheck,
   TaggedSettings,
-} from '../../src/protocol/ports/runtime-port.ts';
-import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
-import type { PipelineReport, StreamsReply } from '../../src/protocol/rest.ts';
-import type { SourceTest } from '../../src/protocol/source-test.ts';
-import type { RuleTrialReply } from '../../src/protocol/tried-rules.ts';
+} from '../../src/wire/protocol/ports/runtime-port.ts';
+import type { HostReport, StreamReport, StreamState } from '../../src/wire/protocol/report.ts';
+import type { PipelineReport, StreamsReply } from '../../src/wire/protocol/rest.ts';
+import type { SourceTest } from '../../src/wire/protocol/source-test.ts';
+import type { RuleTrialReply } from '../../src/wire/protocol/tried-rules.ts';
 import { hostReport, streamReport } from './sample-reports.ts';
 
 type Listener<T> = (value: T) => void;

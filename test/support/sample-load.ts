@@ -1,4 +1,4 @@
-import type { LoadResult, LoadStep } from '../../src/loadtest/load-result.ts';
+import type { LoadResult, LoadStep } from '../../src/lab/loadtest/load-result.ts';
 import { NO_FAULTS } from './trial-figures.ts';
 
 /** A step of a load test with plausible figures. */

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import type { LossEstimate } from '../../src/evaluate/loss-bootstrap.ts';
 import type {
   ReportInput,
   ReportMachine,
   ReportMeasurement,
   ReportTrial,
-} from '../../src/optimize/report/report-input.ts';
-import type { Configuration, LeverId, Step } from '../../src/optimize/result.ts';
-import { techniquesOf } from '../../src/optimize/run/report-of.ts';
+} from '../../src/lab/optimize/report/report-input.ts';
+import type { Configuration, LeverId, Step } from '../../src/lab/optimize/result.ts';
+import { techniquesOf } from '../../src/lab/optimize/run/report-of.ts';
+import type { LossEstimate } from '../../src/network/evaluate/loss-bootstrap.ts';
 import { BASELINE, BEST, CENTERNET_BF16, SKETCHES, TWO_THREADS, YOLOX_WIDE } from './sample-steps.ts';
 import { sampleTrial } from './sample-trial.ts';
 

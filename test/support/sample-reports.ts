@@ -1,6 +1,6 @@
-import type { ScaleReport } from '../../src/protocol/fleet-report.ts';
-import { LATENCY_EDGES_MS, type LatencyCounts, type LatencyHistogram } from '../../src/protocol/latency.ts';
-import type { AlertFigures, HostReport, Percentiles, StreamReport } from '../../src/protocol/report.ts';
+import type { ScaleReport } from '../../src/wire/protocol/fleet-report.ts';
+import { LATENCY_EDGES_MS, type LatencyCounts, type LatencyHistogram } from '../../src/wire/protocol/latency.ts';
+import type { AlertFigures, HostReport, Percentiles, StreamReport } from '../../src/wire/protocol/report.ts';
 
 /** Percentiles of a made-up distribution with this median. */
 export function percentiles(p50: number, count = 250): Percentiles {

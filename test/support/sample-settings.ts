@@ -1,5 +1,5 @@
-import { branchFor, jsonSchemaOf, optionsOf, type SchemaNode } from '../../src/config/schema-text.ts';
-import { streamConfig } from '../../src/config/stream.ts';
+import { branchFor, jsonSchemaOf, optionsOf, type SchemaNode } from '../../src/settings/config/schema-text.ts';
+import { streamConfig } from '../../src/settings/config/stream.ts';
 
 /**
  * Values of settings that a schema does not describe completely, by the name of their key. A new setting needs a line here only if

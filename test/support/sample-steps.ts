@@ -1,4 +1,4 @@
-import type { Configuration, StepVerdict } from '../../src/optimize/result.ts';
+import type { Configuration, StepVerdict } from '../../src/lab/optimize/result.ts';
 
 export const BASELINE: Configuration = {
   model: 'centernet',

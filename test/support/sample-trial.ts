@@ -1,6 +1,6 @@
-import { PARTS, type Part } from '../../src/measure/trial-result.ts';
-import type { ReportTrial } from '../../src/optimize/report/report-input.ts';
-import { percentilesOf } from '../../src/telemetry/sliding-window.ts';
+import { percentilesOf } from '../../src/frame/telemetry/sliding-window.ts';
+import { PARTS, type Part } from '../../src/lab/measure/trial-result.ts';
+import type { ReportTrial } from '../../src/lab/optimize/report/report-input.ts';
 
 /** A generator of numbers from 0 to 1 (Park and Miller, minimal standard). */
 function randomFrom(seed: number): () => number {

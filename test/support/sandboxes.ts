@@ -1,5 +1,5 @@
-import { findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
-import type { Ffmpeg } from '../../src/process/confinement.ts';
+import type { Ffmpeg } from '../../src/base/process/confinement.ts';
+import { findFfmpeg } from '../../src/frame/decode/ffmpeg-binary.ts';
 import { testFfmpeg } from './made-videos.ts';
 
 export interface SandboxCase {

@@ -1,4 +1,4 @@
-import { seededRandom } from '../../src/core/seeded-random.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
 
 /** Returns a generator of standard normal numbers (Box and Muller). */
 export function gaussian(seed: number): () => number {

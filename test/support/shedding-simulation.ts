@@ -1,6 +1,6 @@
-import { MicroBatcher } from '../../src/batch/micro-batcher.ts';
-import { seededRandom } from '../../src/core/seeded-random.ts';
-import { LoadShedder, type SheddableStream } from '../../src/runtime/inference/load-shedder.ts';
+import { seededRandom } from '../../src/base/core/seeded-random.ts';
+import { MicroBatcher } from '../../src/frame/batch/micro-batcher.ts';
+import { LoadShedder, type SheddableStream } from '../../src/frame/runtime/inference/load-shedder.ts';
 import { ManualClock } from './manual-clock.ts';
 
 /** How long ffmpeg takes to follow a command: a tick of the lane, and its own poll. */

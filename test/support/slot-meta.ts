@@ -1,6 +1,6 @@
-import type { FrameChange } from '../../src/core/frame.ts';
-import type { MonoMs, PtsUs } from '../../src/core/units.ts';
-import type { SlotMeta } from '../../src/flow/slot-ring.ts';
+import type { FrameChange } from '../../src/base/core/frame.ts';
+import type { MonoMs, PtsUs } from '../../src/base/core/units.ts';
+import type { SlotMeta } from '../../src/base/flow/slot-ring.ts';
 
 /** What a lane writes beside a picture; what a test leaves out is 0, and the picture fills the model's input. */
 export function slotMeta({

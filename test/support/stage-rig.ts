@@ -1,15 +1,15 @@
-import { MicroBatcher } from '../../src/batch/micro-batcher.ts';
-import { type StageConfig, stageConfig } from '../../src/config/stages.ts';
-import type { Detection } from '../../src/core/detection.ts';
-import type { ModelSpec } from '../../src/core/model.ts';
-import type { MonoMs } from '../../src/core/units.ts';
-import { SlotRing } from '../../src/flow/slot-ring.ts';
-import { lookGap } from '../../src/protocol/second-stage-report.ts';
-import type { StageModel } from '../../src/runtime/stages/second-stage.ts';
-import { SecondStage } from '../../src/runtime/stages/second-stage.ts';
-import { StreamStages } from '../../src/runtime/stages/stream-stages.ts';
-import type { InFlightFrame } from '../../src/runtime/stream/in-flight-frame.ts';
-import type { Looks, StagedSettings } from '../../src/runtime/stream/stream-port.ts';
+import type { Detection } from '../../src/base/core/detection.ts';
+import type { ModelSpec } from '../../src/base/core/model.ts';
+import type { MonoMs } from '../../src/base/core/units.ts';
+import { SlotRing } from '../../src/base/flow/slot-ring.ts';
+import { MicroBatcher } from '../../src/frame/batch/micro-batcher.ts';
+import type { StageModel } from '../../src/frame/runtime/stages/second-stage.ts';
+import { SecondStage } from '../../src/frame/runtime/stages/second-stage.ts';
+import { StreamStages } from '../../src/frame/runtime/stages/stream-stages.ts';
+import type { InFlightFrame } from '../../src/frame/runtime/stream/in-flight-frame.ts';
+import type { Looks, StagedSettings } from '../../src/frame/runtime/stream/stream-port.ts';
+import { type StageConfig, stageConfig } from '../../src/settings/config/stages.ts';
+import { lookGap } from '../../src/wire/protocol/second-stage-report.ts';
 import { ManualClock } from './manual-clock.ts';
 import { slotMeta } from './slot-meta.ts';
 

@@ -1,16 +1,16 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { ELEMENTS, f32Tensor } from '../../src/compile/graph.ts';
-import { GraphBuilder } from '../../src/compile/graph-builder.ts';
-import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
-import type { PublishedFrame } from '../../src/core/frame.ts';
-import { PipelineHost } from '../../src/host/pipeline-host.ts';
-import { parsePipeline } from '../../src/pipeline/load-pipeline.ts';
-import type { EventMessage } from '../../src/protocol/feed.ts';
-import { lookGap, type SecondStageReport } from '../../src/protocol/second-stage-report.ts';
-import type { FakeDetect } from '../../src/runtime/stream/stream-port.ts';
-import { conservationGap } from '../../src/telemetry/stream-telemetry.ts';
+import type { PublishedFrame } from '../../src/base/core/frame.ts';
+import type { FakeDetect } from '../../src/frame/runtime/stream/stream-port.ts';
+import { conservationGap } from '../../src/frame/telemetry/stream-telemetry.ts';
+import { ELEMENTS, f32Tensor } from '../../src/network/compile/graph.ts';
+import { GraphBuilder } from '../../src/network/compile/graph-builder.ts';
+import { emitOnnx } from '../../src/network/compile/onnx/emit-onnx.ts';
+import { PipelineHost } from '../../src/serve/host/pipeline-host.ts';
+import { parsePipeline } from '../../src/serve/pipeline/load-pipeline.ts';
+import type { EventMessage } from '../../src/wire/protocol/feed.ts';
+import { lookGap, type SecondStageReport } from '../../src/wire/protocol/second-stage-report.ts';
 import { testFfmpeg } from './made-videos.ts';
 import { modelPlaces } from './model-places.ts';
 

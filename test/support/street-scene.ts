@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import type { Detection } from '../../src/core/detection.ts';
+import type { Detection } from '../../src/base/core/detection.ts';
 
 /** Drawn at the size of a preview; boxes are told in source pixels. */
 const PREVIEW = { width: 640, height: 360 };

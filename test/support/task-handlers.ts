@@ -1,5 +1,5 @@
-import type { TaskContext, TaskHandler, TaskOutcome } from '../../src/control/control-plane.ts';
-import type { JobOrder, Task } from '../../src/protocol/fleet.ts';
+import type { TaskContext, TaskHandler, TaskOutcome } from '../../src/fleet/control/control-plane.ts';
+import type { JobOrder, Task } from '../../src/wire/protocol/fleet.ts';
 
 export function jobOrderOf(id: string, inputs: number, more: Partial<JobOrder> = {}): JobOrder {
   return {

@@ -5,14 +5,14 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Notices } from '../../dist/src/control/notices.js';
-import { BullBroker } from '../../dist/src/control/redis/bull-broker.js';
-import { keyPrefix, RedisConnection } from '../../dist/src/control/redis/connect.js';
-import { RedisStore } from '../../dist/src/control/redis/redis-store.js';
-import { StoredTasks } from '../../dist/src/control/tasks/stored-tasks.js';
-import { DEFAULT_TASK_POLICY } from '../../dist/src/control/tasks/task-policy.js';
-import { systemClock } from '../../dist/src/core/clock.js';
-import { Incidents } from '../../dist/src/flow/incidents.js';
+import { systemClock } from '../../dist/src/base/core/clock.js';
+import { Incidents } from '../../dist/src/base/flow/incidents.js';
+import { Notices } from '../../dist/src/fleet/control/notices.js';
+import { BullBroker } from '../../dist/src/fleet/control/redis/bull-broker.js';
+import { keyPrefix, RedisConnection } from '../../dist/src/fleet/control/redis/connect.js';
+import { RedisStore } from '../../dist/src/fleet/control/redis/redis-store.js';
+import { StoredTasks } from '../../dist/src/fleet/control/tasks/stored-tasks.js';
+import { DEFAULT_TASK_POLICY } from '../../dist/src/fleet/control/tasks/task-policy.js';
 
 const { url, name, timings, policy: given, segments, segmentMs, frames, isStubborn } = JSON.parse(process.argv[2]);
 const onNotice = (text) => console.log(`notice ${text}`);

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { WorkerTimings } from '../../src/control/redis/bull-worker.ts';
-import type { TaskPolicy } from '../../src/control/tasks/task-policy.ts';
+import type { WorkerTimings } from '../../src/fleet/control/redis/bull-worker.ts';
+import type { TaskPolicy } from '../../src/fleet/control/tasks/task-policy.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface TaskHostSettings {

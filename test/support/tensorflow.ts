@@ -1,5 +1,5 @@
-import { readEnvironment } from '../../src/config/environment.ts';
-import { findBindingPlace, readSetupRecord } from '../../src/store/tensorflow/binding-place.ts';
+import { findBindingPlace, readSetupRecord } from '../../src/network/store/tensorflow/binding-place.ts';
+import { readEnvironment } from '../../src/settings/config/environment.ts';
 
 /** Is the engine tensorflow set up? Suites that need it use `skipIf(!hasTensorflow)`; it is said once that they do. */
 export const hasTensorflow: boolean = isSetUp();

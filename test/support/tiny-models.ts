@@ -1,5 +1,5 @@
-import { type Graph, i64Tensor } from '../../src/compile/graph.ts';
-import { GraphBuilder } from '../../src/compile/graph-builder.ts';
+import { type Graph, i64Tensor } from '../../src/network/compile/graph.ts';
+import { GraphBuilder } from '../../src/network/compile/graph-builder.ts';
 
 /** A graph whose metadata declare the layout of YOLOv8. It is never run. */
 export function tinyYolov8(classes: number): Graph {

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { hashOfToken, type TokenRecord } from '../../src/gateway/access/tokens-file.ts';
-import { ROLES, type Role } from '../../src/protocol/feed.ts';
+import { hashOfToken, type TokenRecord } from '../../src/serve/gateway/access/tokens-file.ts';
+import { ROLES, type Role } from '../../src/wire/protocol/feed.ts';
 
 /** A tokens file in a folder of its own. The token of NAME is `the token of NAME`. */
 export class TokensFolder {

@@ -1,7 +1,7 @@
-import { latencyFigures } from '../../src/measure/latency-tally.ts';
-import type { Target } from '../../src/measure/targets.ts';
-import type { FaultCounts, StreamFigures, TrialResult } from '../../src/measure/trial-result.ts';
-import type { MachineUse } from '../../src/telemetry/machine-counters.ts';
+import type { MachineUse } from '../../src/frame/telemetry/machine-counters.ts';
+import { latencyFigures } from '../../src/lab/measure/latency-tally.ts';
+import type { Target } from '../../src/lab/measure/targets.ts';
+import type { FaultCounts, StreamFigures, TrialResult } from '../../src/lab/measure/trial-result.ts';
 import { hostReport } from './sample-reports.ts';
 
 export const QUIET: MachineUse = {

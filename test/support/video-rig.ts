@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
-import { parseStream } from '../../src/config/parse-stream.ts';
-import { systemClock } from '../../src/core/clock.ts';
-import type { PacketFragment, StreamPackets } from '../../src/protocol/packets.ts';
-import { Recorder } from '../../src/recording/recorder.ts';
+import { Recorder } from '../../src/after/recording/recorder.ts';
+import { systemClock } from '../../src/base/core/clock.ts';
+import { parseStream } from '../../src/settings/config/parse-stream.ts';
+import type { PacketFragment, StreamPackets } from '../../src/wire/protocol/packets.ts';
 import { EndlessPackets, packetsOf } from './made-packets.ts';
 import { testFfmpeg } from './made-videos.ts';
 

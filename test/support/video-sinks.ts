@@ -1,13 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { Detection } from '../../src/core/detection.ts';
-import type { PublishedFrame } from '../../src/core/frame.ts';
-import type { PtsUs } from '../../src/core/units.ts';
-import type { Ffmpeg } from '../../src/process/confinement.ts';
-import { openVideoSink, type VideoSinkRequest } from '../../src/sinks/open-video-sink.ts';
-import type { VideoSink } from '../../src/sinks/video-sink.ts';
-import { frameOf } from '../unit/sinks/frames.ts';
+import { openVideoSink, type VideoSinkRequest } from '../../src/after/sinks/open-video-sink.ts';
+import type { VideoSink } from '../../src/after/sinks/video-sink.ts';
+import type { Detection } from '../../src/base/core/detection.ts';
+import type { PublishedFrame } from '../../src/base/core/frame.ts';
+import type { PtsUs } from '../../src/base/core/units.ts';
+import type { Ffmpeg } from '../../src/base/process/confinement.ts';
+import { frameOf } from '../unit/after/sinks/frames.ts';
 import { ffmpeg } from './read-video.ts';
 
 export const size = { width: 640, height: 360 };

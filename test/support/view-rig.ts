@@ -1,11 +1,11 @@
 import { pathToFileURL } from 'node:url';
-import type { ModelSpec, ResizeRule } from '../../src/core/model.ts';
-import type { SourceInput } from '../../src/core/source.ts';
-import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
-import { type SlotMeta, SlotRing } from '../../src/flow/slot-ring.ts';
-import type { View, ViewPlacement } from '../../src/geometry/views.ts';
-import type { FromLane, LaneStream } from '../../src/protocol/threads.ts';
-import { LaneVideo } from '../../src/runtime/lane/lane-video.ts';
+import type { ModelSpec, ResizeRule } from '../../src/base/core/model.ts';
+import type { SourceInput } from '../../src/base/core/source.ts';
+import { type SlotMeta, SlotRing } from '../../src/base/flow/slot-ring.ts';
+import type { View, ViewPlacement } from '../../src/base/geometry/views.ts';
+import type { FfmpegBinary } from '../../src/frame/decode/ffmpeg-binary.ts';
+import { LaneVideo } from '../../src/frame/runtime/lane/lane-video.ts';
+import type { FromLane, LaneStream } from '../../src/wire/protocol/threads.ts';
 import { runFfmpeg } from './read-video.ts';
 import { waitFor } from './wait-for.ts';
 

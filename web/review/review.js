@@ -2,8 +2,8 @@
  * The page of a review: one question after the other, one key each. It is written into the folder of a report as a single file, with `class-verdict`
  * before this text, and works from there or served by `sightline optimize --review`.
  *
- * @import { Answer, ClassVerdict, judgeClass, rangeText as rangeTextOf } from '../../src/optimize/review/class-verdict.ts'
- * @import { ReviewFile } from '../../src/optimize/review/review-schema.ts'
+ * @import { Answer, ClassVerdict, judgeClass, rangeText as rangeTextOf } from '../../src/lab/optimize/review/class-verdict.ts'
+ * @import { ReviewFile } from '../../src/lab/optimize/review/review-schema.ts'
  */
 
 /** @type {{ judgeClass: typeof judgeClass, rangeText: typeof rangeTextOf }} */

@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { denseNetwork } from '../../../bench/support/dense-network.ts';
-import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
+import { emitOnnx } from '../../../src/network/compile/onnx/emit-onnx.ts';
 
 const SIZE_PX = 64;
 const PICTURE = 3 * SIZE_PX * SIZE_PX;

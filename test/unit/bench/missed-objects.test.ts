@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type SeenFrame, steadySightings } from '../../../bench/support/missed-objects.ts';
-import type { Box } from '../../../src/core/detection.ts';
+import type { Box } from '../../../src/base/core/detection.ts';
 
 const OPTIONS = { minShare: 0.01, steadyMs: 500 };
 const SIZE = { width: 100, height: 100 };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { Confinement } from '../../../src/base/process/confinement.ts';
 import { confinementFindings } from '../../../src/cli/doctor-decoder.ts';
-import type { Confinement } from '../../../src/process/confinement.ts';
 import { UNCONFINED } from '../../support/confinement.ts';
 
 const LINUX: Confinement = {

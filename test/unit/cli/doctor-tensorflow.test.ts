@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { tensorflowFindings } from '../../../src/cli/doctor-tensorflow.ts';
-import type { SetupRecord } from '../../../src/store/tensorflow/binding-place.ts';
+import type { SetupRecord } from '../../../src/network/store/tensorflow/binding-place.ts';
 
 const CPU: SetupRecord = { tensorflow: '2.21.0', flavour: 'cpu', packages: { 'tensorflow-cpu': '2.21.0' } };
 const GPU: SetupRecord = {

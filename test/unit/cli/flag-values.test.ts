@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { addFlags, given, listOf, numberIf, repeated, settingsIn, whole } from '../../../src/cli/flag-values.ts';
 import { SERVER_FLAGS } from '../../../src/cli/server-flags.ts';
-import { durationMs } from '../../../src/config/duration.ts';
+import { durationMs } from '../../../src/settings/config/duration.ts';
 
 const refused = (says: RegExp) =>
   expect.objectContaining({ code: 'COMMAND_INVALID', message: expect.stringMatching(says) });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { withModel } from '../../../src/cli/host.ts';
-import { checkPipeline } from '../../../src/pipeline/load-pipeline.ts';
+import { checkPipeline } from '../../../src/serve/pipeline/load-pipeline.ts';
 
 describe('host --model', () => {
   const file = checkPipeline(

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { RecordedFrame } from '../../../src/after/sinks/frame-record.ts';
+import type { WrittenFrame } from '../../../src/after/sinks/sink.ts';
 import type { ReadJob } from '../../../src/cli/detect-input.ts';
 import type { DetectItem } from '../../../src/cli/detect-plan.ts';
 import { ItemResults } from '../../../src/cli/item-results.ts';
-import type { RecordedFrame } from '../../../src/sinks/frame-record.ts';
-import type { WrittenFrame } from '../../../src/sinks/sink.ts';
 
 /** Of a file, tracks are computed from the results. */
 const FILE = import.meta.filename;

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { BETTER_MODEL, BETTER_MODEL_TEXT } from '../../../src/cli/model-hint.ts';
-import { listManifests } from '../../../src/store/manifests.ts';
-import { packageRoot } from '../../../src/store/package-root.ts';
+import { listManifests } from '../../../src/network/store/manifests.ts';
+import { packageRoot } from '../../../src/network/store/package-root.ts';
 
 interface TimeRow {
   readonly model: string;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { exported } from '../../../src/cli/pipeline-changes.ts';
-import type { Overlay } from '../../../src/host/overlay/overlay.ts';
-import { overlaid } from '../../../src/host/overlay/overlay.ts';
-import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
+import type { Overlay } from '../../../src/serve/host/overlay/overlay.ts';
+import { overlaid } from '../../../src/serve/host/overlay/overlay.ts';
+import { parsePipeline } from '../../../src/serve/pipeline/load-pipeline.ts';
 
 const FILE = `# The cameras.
 name: day # of the yard

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { alertRules } from '../../../src/gateway/alert-rules.ts';
-import { loadPipeline } from '../../../src/pipeline/load-pipeline.ts';
+import { alertRules } from '../../../src/serve/gateway/alert-rules.ts';
+import { loadPipeline } from '../../../src/serve/pipeline/load-pipeline.ts';
 import { cliHere } from '../../support/cli-here.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-print-rules-'));

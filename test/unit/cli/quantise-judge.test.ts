@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { searchedLoss } from '../../../src/cli/quantise-judge.ts';
-import type { RecordedResults } from '../../../src/evaluate/recorded-results.ts';
-import { judge } from '../../../src/optimize/gate/judge.ts';
+import { judge } from '../../../src/lab/optimize/gate/judge.ts';
+import type { RecordedResults } from '../../../src/network/evaluate/recorded-results.ts';
 import { labelledScene, mapDetections, seePictures } from '../../support/gate-scenes.ts';
 
 const SCENE = labelledScene(100, 1);

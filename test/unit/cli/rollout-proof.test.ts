@@ -2,10 +2,10 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { evaluatedVerdict, optimisedPipeline, settledClasses } from '../../../src/cli/rollout-proof.ts';
-import { applyToText } from '../../../src/optimize/levers/apply-configuration.ts';
-import type { Configuration } from '../../../src/optimize/result.ts';
-import { parsePipeline } from '../../../src/pipeline/load-pipeline.ts';
-import type { PipelineConfig } from '../../../src/pipeline/pipeline.ts';
+import { applyToText } from '../../../src/lab/optimize/levers/apply-configuration.ts';
+import type { Configuration } from '../../../src/lab/optimize/result.ts';
+import { parsePipeline } from '../../../src/serve/pipeline/load-pipeline.ts';
+import type { PipelineConfig } from '../../../src/serve/pipeline/pipeline.ts';
 import { temporaryFolder } from '../../support/cli.ts';
 import { BEST, CENTERNET_BF16 } from '../../support/sample-steps.ts';
 

@@ -6,10 +6,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { addModels } from '../../../src/cli/models.ts';
 import { addRollout } from '../../../src/cli/rollout.ts';
 import { runProgram } from '../../../src/cli/run-program.ts';
-import { MemoryBus } from '../../../src/control/memory/memory-bus.ts';
-import { StoredRollouts } from '../../../src/control/state/stored-rollouts.ts';
-import { MemoryStore } from '../../../src/control/store/memory-store.ts';
-import type { Gateway } from '../../../src/gateway/gateway-options.ts';
+import { MemoryBus } from '../../../src/fleet/control/memory/memory-bus.ts';
+import { StoredRollouts } from '../../../src/fleet/control/state/stored-rollouts.ts';
+import { MemoryStore } from '../../../src/fleet/control/store/memory-store.ts';
+import type { Gateway } from '../../../src/serve/gateway/gateway-options.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { guardReport } from '../../support/rollout-doubles.ts';

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { Interruption } from '../../../src/cli/interruption.ts';
 import { runProgram } from '../../../src/cli/run-program.ts';
-import { readEnvironment } from '../../../src/config/environment.ts';
+import { readEnvironment } from '../../../src/settings/config/environment.ts';
 
 /** Runs a program whose only command throws, after a signal or without one. */
 async function outcomeOf(isInterrupted: boolean, thrown: (signal: AbortSignal) => unknown, reason?: Interruption) {

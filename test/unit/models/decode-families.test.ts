@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DECODERS } from '../../../models/decoders.ts';
-import type { ModelFamily, ModelSpec, OutputTensor } from '../../../src/core/model.ts';
+import type { ModelFamily, ModelSpec, OutputTensor } from '../../../src/base/core/model.ts';
 
 const WIDTH = 100;
 const HEIGHT = 50;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DECODERS } from '../../../models/decoders.ts';
-import type { ModelSpec, OutputTensor, ReaderFamily } from '../../../src/core/model.ts';
-import { attributesOf } from '../../../src/runtime/stages/crop-readings.ts';
+import type { ModelSpec, OutputTensor, ReaderFamily } from '../../../src/base/core/model.ts';
+import { attributesOf } from '../../../src/frame/runtime/stages/crop-readings.ts';
 
 function spec(family: ReaderFamily, classes: readonly string[], heads?: readonly string[]): ModelSpec {
   return {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DECODERS } from '../../../models/decoders.ts';
-import type { ModelSpec, OutputTensor } from '../../../src/core/model.ts';
+import type { ModelSpec, OutputTensor } from '../../../src/base/core/model.ts';
 
 type Row = readonly number[];
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { RuleEvent } from '../../../src/protocol/rule-event.ts';
+import type { RuleEvent } from '../../../src/wire/protocol/rule-event.ts';
 import { ruleEvent } from '../../support/rule-events.ts';
 import { streamReport } from '../../support/sample-reports.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { labelledVerdictOf } from '../../../src/control/rollout/other-detector.ts';
+import { labelledVerdictOf } from '../../../src/fleet/control/rollout/other-detector.ts';
 
 const { needOf, verdictOf } = await import(new URL('../../../web/rollout-labels.js', import.meta.url).href);
 

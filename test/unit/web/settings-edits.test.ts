@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ruleConfig } from '../../../src/config/event-rules.ts';
-import { jsonSchemaOf } from '../../../src/config/schema-text.ts';
+import { ruleConfig } from '../../../src/settings/config/event-rules.ts';
+import { jsonSchemaOf } from '../../../src/settings/config/schema-text.ts';
 import { fullStream } from '../../support/sample-settings.ts';
 
 /** The page is plain JavaScript, whose types are checked with it. */

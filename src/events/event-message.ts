@@ -1,9 +1,0 @@
-import type { EventMessage } from '../protocol/feed.ts';
-import type { RuleEvent } from '../protocol/rule-event.ts';
-
-/** Returns the message about a record of an event. */
-export function eventMessage(event: RuleEvent, timeMs: number): EventMessage {
-  const { stream, reason, phase, rule } = event;
-  const message = phase === 'end' ? `${rule}: over: ${reason}` : `${rule}: ${reason}`;
-  return { type: 'event', timeMs, kind: 'rule', stream, message, rule: event };
-}

@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import type { PtsUs } from '../../../../../src/base/core/units.ts';
+import { SlotRing } from '../../../../../src/base/flow/slot-ring.ts';
+import { LaneFrames } from '../../../../../src/frame/runtime/lane/lane-frames.ts';
+import type { FromLane, LaneStream } from '../../../../../src/wire/protocol/threads.ts';
+
+const SIDE = 4;
+const BYTES = SIDE * SIDE * 3;
+
+/** A live stream on a lane, fed with headers and pictures as ffmpeg would. */
+function rig(every = 1, more: object = {}) {
+  const ring = SlotRing.create({ slots: 8, inputBytes: BYTES, pictureBytes: 0 });
+  const messages: FromLane[] = [];
+  const spec = { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } };
+  const stream = {
+    ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'live', picture: null },
+    ...{
+      every,
+      firstFrame: 0,
+      mediaTime: { lastUs: 0, shiftUs: 0 },
+      changeGate: null,
+      hashesInput: false,
+      signs: [],
+      masks: [],
+    },
+    ...more,
+  } as unknown as LaneStream;
+  const port = { post: (message: FromLane) => void messages.push(message), addPreprocessMs: () => undefined };
+  const frames = new LaneFrames(stream, port, (fault) => {
+    throw fault;
+  });
+  const header = (ptsUs: number): void => frames.onHeader({ ptsUs: ptsUs as PtsUs, width: SIDE, height: SIDE });
+  const picture = (): void => {
+    frames.assembler.nextBuffer()!.fill(1);
+    frames.assembler.onBytes(BYTES);
+  };
+  const times = (): number[] => {
+    const all: number[] = [];
+    for (let slot = ring.take(); slot >= 0; slot = ring.take()) all.push(ring.readMeta(slot).ptsUs);
+    return all;
+  };
+  const handed = (): number[] => {
+    const numbers: number[] = [];
+    for (let slot = ring.take(); slot >= 0; slot = ring.take()) numbers.push(ring.readMeta(slot).frame);
+    return numbers;
+  };
+  const shedCounts = (): number[] =>
+    messages.flatMap((message) => (message.type === 'dropped' && message.reason === 'shed' ? [message.count] : []));
+  return { frames, ring, header, picture, handed, times, shedCounts };
+}
+
+it('masks apply from the next picture on: one that is complete has the old ones, and no picture has none', () => {
+  const of = (left: number, right: number) => ({
+    masks: [
+      {
+        id: 'm',
+        polygon: [
+          [left, 0],
+          [right, 0],
+          [right, 1],
+          [left, 1],
+        ],
+        fill: 'black',
+      },
+    ],
+  });
+  const wide = { ring: SlotRing.create({ slots: 8, inputBytes: 64 * 4 * 3, pictureBytes: 0 }) };
+  const spec = { input: { width: 64, height: 4, resize: { mode: 'stretch' } } };
+  const handle = { ring: { ringId: 1, buffer: wide.ring.buffer, shape: wide.ring.shape }, spec };
+  const { frames } = rig(1, { ...handle, ...of(0, 0.25) });
+  const deliver = (): number[] => {
+    frames.onHeader({ ptsUs: 0 as PtsUs, width: 64, height: 4 });
+    frames.assembler.onBytes(frames.assembler.nextBuffer()!.fill(200).length);
+    const input = wide.ring.input(wide.ring.take());
+    return [input[0]!, input[63 * 3]!];
+  };
+  expect(deliver()).toEqual([0, 200]);
+  frames.assembler.nextBuffer()!.fill(200);
+  frames.tune({ ...frames.stream, ...of(0.75, 1) } as LaneStream);
+  expect(deliver()).toEqual([200, 0]);
+  frames.tune({ ...frames.stream, masks: [] } as LaneStream);
+  expect(deliver()).toEqual([200, 200]);
+});
+
+describe('frames that were shed', () => {
+  it.each([1, 3])('have numbers, so that those after them have the right ones (every %i)', (every) => {
+    const { frames, header, picture, handed } = rig(every);
+    header(0);
+    picture();
+    frames.onShed();
+    frames.onShed();
+    header(3);
+    // The log is ahead of the pictures.
+    frames.onShed();
+    header(5);
+    picture();
+    picture();
+    expect(handed()).toEqual([0, 3, 5].map((number) => number * every));
+  });
+
+  it('are counted at once, and reported together', () => {
+    const { frames, ring, shedCounts } = rig();
+    for (let i = 0; i < 5; i++) frames.onShed();
+    expect([ring.completedCount, shedCounts()]).toEqual([5, []]);
+    frames.reportShed();
+    frames.reportShed();
+    expect(shedCounts()).toEqual([5]);
+  });
+
+  it('are reported and numbered if the connection ends after them', async () => {
+    const { frames, header, picture, handed, shedCounts } = rig();
+    header(0);
+    picture();
+    frames.onShed();
+    frames.startOver();
+    expect(shedCounts()).toEqual([1]);
+    header(0);
+    picture();
+    expect(handed()).toEqual([0, 2]);
+    frames.onShed();
+    await frames.close();
+    expect(shedCounts()).toEqual([1, 1]);
+  });
+});
+
+describe('the media time of a stream that is read once', () => {
+  const pts = [0, 160_000, 40_000, 200_000];
+  it.each([
+    ['rtsp', [1_000_000, 1_160_000, 1_160_000, 1_200_000]],
+    ['file', [1_000_000, 1_160_000, 1_040_000, 1_200_000]],
+  ])('of the kind %s', (kind, expected) => {
+    const input = { kind: 'video', source: { kind } };
+    const mediaTime = { lastUs: 960_000, shiftUs: 1_000_000 };
+    const { header, picture, times } = rig(1, { policy: 'file', input, mediaTime });
+    for (const us of pts) {
+      header(us);
+      picture();
+    }
+    expect(times()).toEqual(expected);
+  });
+});
