@@ -8,8 +8,13 @@ import { prepareModel } from '../src/frame/runtime/model/prepare-model.ts';
 import { openRuntime } from '../src/frame/runtime/open-runtime.ts';
 import type { Runtime } from '../src/frame/runtime/runtime.ts';
 import { measureRun } from '../src/lab/measure/measure-run.ts';
-import type { CandidateModel, EngineFormat, InferPart } from '../src/lab/optimize/levers/lever-options.ts';
-import { partKey } from '../src/lab/optimize/levers/levers.ts';
+import {
+  type CandidateModel,
+  type EngineFormat,
+  type InferPart,
+  PLAIN,
+  partKey,
+} from '../src/lab/optimize/levers/levers.ts';
 import type { Configuration } from '../src/lab/optimize/result.ts';
 import { scoreDetections } from '../src/network/evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../src/network/evaluate/class-categories.ts';
@@ -24,7 +29,7 @@ import { modelConfig, parseInputSize } from '../src/settings/config/model-config
 import { parseStream } from '../src/settings/config/parse-stream.ts';
 import { type BenchContext, openContext } from './support/bench-context.ts';
 import { benchStreams, OFFLINE, openBenchRuntime } from './support/bench-runtime.ts';
-import type { ConfigurationTable, TablePart, TableRow } from './support/configuration-table.ts';
+import { type ConfigurationTable, fixedValues, type TablePart, type TableRow } from './support/configuration-table.ts';
 import { engineAlone } from './support/engine-alone.ts';
 import { describeMachine } from './support/machine.ts';
 
@@ -70,19 +75,8 @@ const MAX_LOSS = 0.02;
 /** Runs of the reference configuration, spread over the whole time; their spread is the noise of a run. */
 const REFERENCE: InferPart = { model: 'yolox-nano', engine: 'onnx', precision: 'f32', inputSize: '416x416' };
 const REFERENCE_EVERY = 2;
-const FIXED = {
-  lanes: 1,
-  maxDelayMs: 5,
-  hwaccel: 'none',
-  decode: 'all',
-  skipUnchanged: false,
-  trackBetween: 1,
-  stages: '',
-} as const;
-const BASELINE: Configuration = {
-  ...{ model: 'centernet', engine: 'onnx', precision: 'f32', inputSize: '512x512' },
-  ...{ inferenceThreads: 1, maxBatch: 1, resizeBy: 'sharp', decodeThreads: 1, ...FIXED },
-};
+const FIXED = fixedValues({ maxDelayMs: 5 });
+const BASELINE: Configuration = { ...PLAIN, ...FIXED };
 
 /** What is kept between two runs of the collector. */
 interface Progress {

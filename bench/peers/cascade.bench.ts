@@ -8,6 +8,7 @@ import { OpenTrial } from '../../src/lab/measure/trial.ts';
 import type { TrialResult } from '../../src/lab/measure/trial-result.ts';
 import { collectOnVideo } from '../../src/lab/optimize/gate/collect-results.ts';
 import { configurationOf } from '../../src/lab/optimize/levers/apply-configuration.ts';
+import { stageChoices } from '../../src/lab/optimize/levers/stages-lever.ts';
 import { cropMsPerFrame, cropsPerFrame, measureCrop } from '../../src/lab/optimize/run/crop-costs.ts';
 import { PictureSample } from '../../src/lab/optimize/run/picture-sample.ts';
 import { CostModel } from '../../src/lab/optimize/search/cost-model.ts';
@@ -161,12 +162,14 @@ async function predictions(context: BenchContext, stageOf: (pace: object) => Sta
   const options = { seconds: 2, threads: CORES };
   const cropMs = new Map([['vehicle', await measureCrop(vehicle, engine, results, pictures, stream!, options)]]);
   await pictures.close();
-  const staged = new Map(PACES.map((pace) => [JSON.stringify(pace), stageOf(pace)]));
   const shape = { ...{ cores: CORES, streams: 1, picturePx: 960 * 540 }, isOnGpu: false };
   const costs = new CostModel(
     {
       ...{ ...shape, decodedRatio: { all: 1, reference: 1, key: 1 } },
-      cropMs: ({ stages }) => (stages === '' ? 0 : cropMsPerFrame(results, [staged.get(stages)!], stream!, 1, cropMs)),
+      cropMs: ({ stages: [choice] }) =>
+        choice === undefined
+          ? 0
+          : cropMsPerFrame(results, [stageOf({ per: choice.per, again: choice.again })], stream!, 1, cropMs),
     },
     times,
   );
@@ -174,9 +177,10 @@ async function predictions(context: BenchContext, stageOf: (pace: object) => Sta
   const trial = { p99Ms: own.latencyMs.p99, meetsTargets: true, measurements: [] };
   costs.learn(baseline, { fps: own.fps, cpuMsPerFrame: own.cpuMsPerFrame, ...trial });
   const found: Prediction[] = [];
-  for (const [stages, stage] of staged) {
+  for (const pace of PACES) {
+    const [stage, stages] = [stageOf(pace), JSON.stringify(pace)];
     const { result } = await measured(context, [stage]);
-    const to = { ...baseline, stages };
+    const to = { ...baseline, stages: stageChoices([stage]) };
     found.push({
       ...{ stages, cropsPerFrame: cropsPerFrame(results, [stage], stream!, 1).get('vehicle')! },
       ...{ predictedFps: own.fps * costs.gain(baseline, to), fps: result.fps },

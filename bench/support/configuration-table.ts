@@ -1,5 +1,12 @@
-import type { CandidateModel, InferPart } from '../../src/lab/optimize/levers/lever-options.ts';
-import { configurationKey, partKey } from '../../src/lab/optimize/levers/levers.ts';
+import {
+  type CandidateModel,
+  configurationKey,
+  type InferPart,
+  isPartLever,
+  LEVER_IDS,
+  PLAIN,
+  partKey,
+} from '../../src/lab/optimize/levers/levers.ts';
 import type { SearchSpace } from '../../src/lab/optimize/levers/search-space.ts';
 import type { Configuration, LeverId } from '../../src/lab/optimize/result.ts';
 import type { InferTimes } from '../../src/lab/optimize/search/evaluator.ts';
@@ -13,6 +20,15 @@ export interface TablePart extends InferPart, InferTimes {
 /** Levers whose every combination was run for every part. */
 const RUN_LEVERS = ['inferenceThreads', 'maxBatch', 'resizeBy', 'decodeThreads'] as const;
 type RunLevers = Pick<Configuration, (typeof RUN_LEVERS)[number]>;
+/** Levers that a table does not vary. */
+type FixedLevers = Omit<Configuration, keyof InferPart | keyof RunLevers>;
+
+/** Plain values of the levers that a table does not vary, with others. */
+export function fixedValues(others: Partial<FixedLevers> = {}): FixedLevers {
+  const varied: readonly LeverId[] = [...LEVER_IDS.filter(isPartLever), ...RUN_LEVERS];
+  const fixed = Object.fromEntries(Object.entries(PLAIN).filter(([lever]) => !varied.includes(lever as LeverId)));
+  return { ...(fixed as FixedLevers), ...others };
+}
 
 /**
  * A run: index of its part, values of `RUN_LEVERS`, frames per second, p99 in milliseconds, CPU milliseconds a frame of
@@ -41,7 +57,7 @@ export interface ConfigurationTable {
   readonly cores: number;
   readonly picturePx: number;
   /** Values of the levers that the table does not vary. */
-  readonly fixed: Omit<Configuration, keyof InferPart | keyof RunLevers>;
+  readonly fixed: FixedLevers;
   readonly baseline: Configuration;
   /** AP points that may be lost. */
   readonly maxLoss: number;
@@ -72,7 +88,10 @@ export class TableIndex {
   readonly #byKey: ReadonlyMap<string, TableEntry>;
   readonly #parts: ReadonlyMap<string, TablePart>;
 
-  constructor(table: ConfigurationTable) {
+  /** @param measured - before a lever was added, it has no value of it: then the plain one. */
+  constructor(measured: ConfigurationTable) {
+    const { fixed, baseline } = measured;
+    const table = { ...measured, fixed: fixedValues(fixed), baseline: { ...PLAIN, ...baseline } };
     this.table = table;
     this.#parts = new Map(table.parts.map((part) => [partKey(part), part]));
     const baselineAp = this.apOf(table.baseline);
@@ -107,7 +126,7 @@ export class TableIndex {
   /** The space of the table: exactly its runs. */
   space(): SearchSpace {
     const { models, parts } = this.table;
-    const levers: readonly LeverId[] = ['model', 'engine', 'precision', 'inputSize', ...RUN_LEVERS];
+    const levers: readonly LeverId[] = [...LEVER_IDS.filter(isPartLever), ...RUN_LEVERS];
     const values = new Map(
       levers.map((lever) => [lever, [...new Set(this.entries.map(({ configuration }) => configuration[lever]))]]),
     );

@@ -1,5 +1,5 @@
 import { seededRandom } from '../../src/base/core/seeded-random.ts';
-import type { InferPart } from '../../src/lab/optimize/levers/lever-options.ts';
+import type { InferPart } from '../../src/lab/optimize/levers/levers.ts';
 import type { Configuration } from '../../src/lab/optimize/result.ts';
 import type {
   Comparison,

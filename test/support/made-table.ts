@@ -1,8 +1,12 @@
-import type { ConfigurationTable, TablePart, TableRow } from '../../bench/support/configuration-table.ts';
+import {
+  type ConfigurationTable,
+  fixedValues,
+  type TablePart,
+  type TableRow,
+} from '../../bench/support/configuration-table.ts';
 import { seededRandom } from '../../src/base/core/seeded-random.ts';
-import type { CandidateModel, EngineFormat } from '../../src/lab/optimize/levers/lever-options.ts';
+import { type CandidateModel, type EngineFormat, PLAIN } from '../../src/lab/optimize/levers/levers.ts';
 import { simulatePipeline } from './pipeline-simulation.ts';
-import { BASELINE as PLAIN } from './sample-steps.ts';
 
 /** CPU milliseconds of a frame, from measurements on two cores with AMX: onnx f32, onnx f16, openvino f32, openvino bf16. */
 const TIMES: Readonly<Record<string, readonly [number, number, number, number]>> = {
@@ -69,14 +73,11 @@ export function madeTable(seed: number, frozenNoise = 0.02): ConfigurationTable 
   const models: CandidateModel[] = Object.keys(TIMES).map((name) => ({
     ...{ name, inputSize: SIZES[name]![0]!, anySize: SIZES[name]!.length > 1, reportedAp: AP[name]! },
   }));
-  const { lanes, hwaccel, decode, skipUnchanged, trackBetween, stages } = PLAIN;
-  const fixed = { lanes, maxDelayMs: 5, hwaccel, decode, skipUnchanged, trackBetween, stages };
+  const fixed = fixedValues({ maxDelayMs: 5 });
   return {
     ...{ machine: { cpu: 'made' }, secondsPerRun: 2, noiseRatio: 0.03, cores: CORES, picturePx: 960 * 540 },
     ...{ fixed, maxLoss: 0.02, models, parts, rows },
-    baseline: {
-      ...{ ...PLAIN, ...fixed },
-    },
+    baseline: { ...PLAIN, ...fixed },
   };
 }
 

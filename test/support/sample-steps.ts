@@ -1,22 +1,7 @@
+import { PLAIN } from '../../src/lab/optimize/levers/levers.ts';
 import type { Configuration, StepVerdict } from '../../src/lab/optimize/result.ts';
 
-export const BASELINE: Configuration = {
-  model: 'centernet',
-  engine: 'onnx',
-  precision: 'f32',
-  inputSize: '512x512',
-  inferenceThreads: 1,
-  lanes: 1,
-  decodeThreads: 1,
-  maxBatch: 1,
-  maxDelayMs: 0,
-  resizeBy: 'sharp',
-  hwaccel: 'none',
-  decode: 'all',
-  skipUnchanged: false,
-  trackBetween: 1,
-  stages: '',
-};
+export const BASELINE: Configuration = PLAIN;
 
 export const BEST: Configuration = {
   ...BASELINE,

@@ -1,35 +1,8 @@
-import type { EngineName } from '../../settings/config/model-config.ts';
-import type { StreamConfig } from '../../settings/config/stream.ts';
+import type { Configuration, LeverId } from './levers/levers.ts';
 
 /** What a search for a faster configuration consists of: its points, its steps, what the gate did not pass and what it found. */
 
-/** Values of levers; a configuration is one point of the search space. */
-export interface Configuration {
-  /** Name or path of a manifest or ONNX file. */
-  readonly model: string;
-  readonly engine: Exclude<EngineName, 'fake'>;
-  readonly precision: 'f32' | 'bf16' | 'f16' | 'int8';
-  /** Width and height in pixels: `512x512`. */
-  readonly inputSize: string;
-  readonly inferenceThreads: number;
-  readonly lanes: number;
-  readonly decodeThreads: number;
-  readonly maxBatch: number;
-  readonly maxDelayMs: number;
-  readonly resizeBy: 'ffmpeg' | 'sharp';
-  /** `none` or the name of a hardware decoder. */
-  readonly hwaccel: string;
-  /** Frames that are decoded; the last result holds for the others. */
-  readonly decode: StreamConfig['decode'];
-  readonly skipUnchanged: boolean;
-  /** Every n-th frame is inferred; 1 infers all. */
-  readonly trackBetween: number;
-  /** How second stages look at objects, see `stagesValue`; empty without any. */
-  readonly stages: string;
-}
-
-/** Each key of a configuration is a lever. */
-export type LeverId = keyof Configuration;
+export type { Configuration, LeverId };
 
 export type StepVerdict = 'better' | 'worse' | 'inconclusive' | 'refused' | 'failed' | 'ruled-out';
 

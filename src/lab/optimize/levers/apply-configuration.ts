@@ -5,7 +5,7 @@ import { parsePipeline } from '../../../serve/pipeline/load-pipeline.ts';
 import { type PipelineConfig, pipelineConfig } from '../../../serve/pipeline/pipeline.ts';
 import { check } from '../../../settings/config/check.ts';
 import type { Configuration } from '../result.ts';
-import { type ConfigurationDefaults, LEVER_IDS, LEVERS, type StreamPart } from './levers.ts';
+import { LEVER_IDS, leverOf, type StreamPart } from './levers.ts';
 
 /** Writes a configuration into a pipeline. Settings that no lever changes stay as they are. @throws CONFIG_INVALID */
 export function apply(pipeline: PipelineConfig, configuration: Configuration): PipelineConfig {
@@ -54,23 +54,23 @@ export function applyToText(
 /**
  * Reads the values of all levers from a pipeline. Where its streams differ, the first one counts.
  *
- * @param defaults - what the runtime chose for settings that are absent or `auto`.
+ * @param chosen - by the runtime for settings that are absent or `auto`; see `chosenBy`.
  * @throws CONFIG_INVALID for the fake engine, which infers nothing.
  */
-export function configurationOf(pipeline: PipelineConfig, defaults: ConfigurationDefaults): Configuration {
+export function configurationOf(pipeline: PipelineConfig, chosen: Partial<Configuration>): Configuration {
   const stream = (pipeline.streams[0] ?? pipeline.defaults) as StreamPart;
-  const values = LEVER_IDS.map((lever) => [lever, LEVERS[lever].read(pipeline, stream, defaults)]);
+  const values = LEVER_IDS.map((lever) => [lever, leverOf(lever).read(pipeline, stream, chosen[lever] as never)]);
   return Object.fromEntries(values) as unknown as Configuration;
 }
 
 function pipelineSettings(pipeline: PipelineConfig, to: Configuration): (readonly [string[], unknown])[] {
-  const settings = LEVER_IDS.flatMap((lever) => LEVERS[lever].write?.(pipeline, to) ?? []);
+  const settings = LEVER_IDS.flatMap((lever) => leverOf(lever).write?.(pipeline, to) ?? []);
   return settings.map(([path, value]) => [path.split('.'), value]);
 }
 
 /** What a configuration writes into one stream, or into `defaults`. */
 export function streamSettings(stream: StreamPart, to: Configuration): Partial<StreamPart> {
-  const parts = LEVER_IDS.map((lever) => LEVERS[lever].writeStream?.(stream, to) ?? {});
+  const parts = LEVER_IDS.map((lever) => leverOf(lever).writeStream?.(stream, to) ?? {});
   const skips = parts.flatMap(({ skip = [] }) => skip);
   return Object.assign({}, ...parts, skips.length === 0 ? {} : { skip: Object.assign({}, stream.skip, ...skips) });
 }

@@ -1,8 +1,14 @@
-import { kindOf } from '../../../frame/infer/engine-kinds.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import { inputShapes } from './input-shapes.ts';
-import type { CandidateModel, InferPart, LeverOptions } from './lever-options.ts';
-import { LEVER_IDS, LEVERS, partKey } from './levers.ts';
+import {
+  type CandidateModel,
+  type InferPart,
+  LEVER_IDS,
+  type LeverOptions,
+  leverOf,
+  partKey,
+  valueText,
+} from './levers.ts';
 
 /** The values of levers that are possible, and what a model allows. */
 export interface SearchSpace {
@@ -18,7 +24,7 @@ export interface SearchSpace {
 /** Returns the search space of a machine and a pipeline. */
 export function openSpace(options: LeverOptions): SearchSpace {
   const { baseline } = options;
-  const levers = (options.levers ?? LEVER_IDS).filter((lever) => LEVERS[lever].isOffered?.(options) ?? true);
+  const levers = (options.levers ?? LEVER_IDS).filter((lever) => leverOf(lever).isOffered?.(options) ?? true);
   const may = new Set(levers);
   const known = options.models.find(({ name }) => name === baseline.model);
   const own: CandidateModel = known ?? {
@@ -29,8 +35,7 @@ export function openSpace(options: LeverOptions): SearchSpace {
   const keys = new Set(parts.map(partKey));
   const isPossible = (configuration: Configuration): boolean =>
     (keys.has(partKey(configuration)) || partKey(configuration) === partKey(baseline)) &&
-    (kindOf(configuration.engine).threads !== 'one' || configuration.inferenceThreads === 1) &&
-    configuration.maxBatch <= batchLimit(models, configuration, baseline);
+    LEVER_IDS.every((lever) => leverOf(lever).isPossible?.(configuration, models, baseline) ?? true);
   return {
     levers,
     models,
@@ -39,18 +44,19 @@ export function openSpace(options: LeverOptions): SearchSpace {
     valuesOf: <L extends LeverId>(lever: L, at: Configuration): readonly Configuration[L][] => {
       if (!may.has(lever)) return [];
       const values =
-        LEVERS[lever].values?.(options, at) ?? new Set(parts.map((part) => part[lever as keyof InferPart]));
+        leverOf(lever).values?.(options, at) ?? new Set(parts.map((part) => part[lever as keyof InferPart]));
       return ([...values] as Configuration[L][]).filter((value) => {
         const next = withLever({ models }, at, lever, value);
-        return value !== at[lever] && next[lever] === value && isPossible(next);
+        const isNew = valueText(lever, { [lever]: value }) !== valueText(lever, at);
+        return isNew && valueText(lever, next) === valueText(lever, { [lever]: value }) && isPossible(next);
       });
     },
   };
 }
 
 /**
- * Returns a configuration with one lever changed, and with what depends on it: another model brings its published
- * input, an engine may have one inference thread, a fixed batch limits `maxBatch`.
+ * Returns a configuration with one lever changed, and with what goes with it: another model brings its published input, an engine may have one
+ * inference thread, a fixed batch limits `maxBatch`.
  */
 export function withLever<L extends LeverId>(
   { models }: Pick<SearchSpace, 'models'>,
@@ -59,17 +65,8 @@ export function withLever<L extends LeverId>(
   value: Configuration[L],
 ): Configuration {
   const next: Configuration = { ...at, [lever]: value };
-  const model = models.find(({ name }) => name === next.model);
-  const inputSize = lever === 'model' && model !== undefined ? model.inputSize : next.inputSize;
-  const inferenceThreads = kindOf(next.engine).threads === 'one' ? 1 : next.inferenceThreads;
-  const maxBatch = lever === 'maxBatch' ? next.maxBatch : Math.min(next.maxBatch, model?.mostBatch ?? next.maxBatch);
-  return { ...next, inputSize, inferenceThreads, maxBatch };
-}
-
-function batchLimit(models: readonly CandidateModel[], { model }: Configuration, baseline: Configuration): number {
-  const limit = models.find(({ name }) => name === model)?.mostBatch ?? Number.POSITIVE_INFINITY;
-  // The runtime itself lowers a larger setting, so the baseline stays possible.
-  return model === baseline.model ? Math.max(limit, baseline.maxBatch) : limit;
+  const fitted = LEVER_IDS.map((each) => [each, leverOf(each).fit?.(next, models, lever) ?? next[each]]);
+  return Object.fromEntries(fitted) as unknown as Configuration;
 }
 
 function partsOf(model: CandidateModel, options: LeverOptions, may: ReadonlySet<LeverId>): InferPart[] {

@@ -1,7 +1,7 @@
 import type { StageConfig } from '../../../settings/config/stages.ts';
 
 /** What the lever changes of a second stage. */
-interface StageChoice extends Pick<StageConfig, 'name' | 'per' | 'again'> {
+export interface StageChoice extends Pick<StageConfig, 'name' | 'per' | 'again'> {
   readonly model: string;
 }
 
@@ -11,22 +11,35 @@ export const FILE_SETTINGS = ['family', 'labels', 'colours', 'range', 'resize'] 
 const AGAIN = [undefined, '1s', '2s', '5s'] as const;
 const PER = ['track', 'bestOfTrack', 'frame'] as const;
 
-/** All second stages as one value, so that they are searched together: `name model per again`, apart by semicolons; empty without any. */
-export function stagesValue(stages: readonly StageConfig[]): string {
-  return textOf(stages.map(({ name, model, per, again }) => ({ name, model: model.name, per, again })));
+/** All second stages as one value, so that they are searched together; empty without any. */
+export function stageChoices(stages: readonly StageConfig[]): StageChoice[] {
+  return stages.map(({ name, model, per, again }) => ({ name, model: model.name, per, again }));
+}
+
+/** `name model per again`, apart by semicolons. */
+export function stagesText(choices: readonly StageChoice[]): string {
+  const parts = choices.map(({ name, model, per, again }) =>
+    [name, model, per, ...(again === undefined ? [] : [again])].join(' '),
+  );
+  return parts.join('; ');
 }
 
 /** Values in which one second stage looks at another pace, or by another model for the same attributes. */
-export function otherStages(value: string, models: ReadonlyMap<string, readonly string[]> = new Map()): string[] {
-  const choices = choicesIn(value);
+export function otherStages(
+  choices: readonly StageChoice[],
+  models: ReadonlyMap<string, readonly string[]> = new Map(),
+): (readonly StageChoice[])[] {
   return choices.flatMap((choice, i) =>
-    othersOf(choice, models.get(choice.name) ?? []).map((other) => textOf(choices.with(i, other))),
+    othersOf(choice, models.get(choice.name) ?? []).map((other) => choices.with(i, other)),
   );
 }
 
 /** What to write into a pipeline with these second stages; undefined removes a setting. */
-export function stageSettings(stages: readonly StageConfig[], value: string): (readonly [string, unknown])[] {
-  return choicesIn(value).flatMap(({ model, per, again }, i) => {
+export function stageSettings(
+  stages: readonly StageConfig[],
+  choices: readonly StageChoice[],
+): (readonly [string, unknown])[] {
+  return choices.flatMap(({ model, per, again }, i) => {
     const own = stages[i]!;
     const settings: [string, unknown, unknown][] = [
       ['per', own.per, per],
@@ -48,19 +61,4 @@ function othersOf(choice: StageChoice, models: readonly string[]): StageChoice[]
     (per === 'track' ? AGAIN : [undefined]).map((again) => ({ ...choice, per, again })),
   );
   return [...paces, ...models.map((model) => ({ ...choice, model }))];
-}
-
-function textOf(choices: readonly StageChoice[]): string {
-  const parts = choices.map(({ name, model, per, again }) =>
-    [name, encodeURI(model), per, ...(again === undefined ? [] : [again])].join(' '),
-  );
-  return parts.join('; ');
-}
-
-function choicesIn(text: string): StageChoice[] {
-  if (text === '') return [];
-  return text.split('; ').map((part) => {
-    const [name, model, per, again] = part.split(' ');
-    return { name: name!, model: decodeURI(model!), per: per as StageChoice['per'], again };
-  });
 }

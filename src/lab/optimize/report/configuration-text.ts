@@ -1,4 +1,4 @@
-import { changedLevers, LEVERS } from '../levers/levers.ts';
+import { changedLevers, LEVERS, valueText } from '../levers/levers.ts';
 import type { Configuration, Step } from '../result.ts';
 
 /** `yolox-nano 480x256, bf16 on openvino`. */
@@ -10,7 +10,7 @@ export function describeConfiguration({ model, inputSize, precision, engine }: C
 export function furtherDifferences(configuration: Configuration, other: Configuration): readonly string[] {
   const { model, inputSize, precision, engine } = configuration;
   return changedLevers(configuration, { ...other, model, inputSize, precision, engine }).map(
-    (lever) => `${LEVERS[lever].name} ${String(configuration[lever])}`,
+    (lever) => `${LEVERS[lever].name} ${valueText(lever, configuration)}`,
   );
 }
 

@@ -34,7 +34,7 @@ import {
 } from '../../measure/report/html.ts';
 import { type FaultCounts, PARTS } from '../../measure/trial-result.ts';
 import { AGREEMENT } from '../gate/gate-verdict.ts';
-import { changedLevers, LEVERS } from '../levers/levers.ts';
+import { changedLevers, LEVERS, valueText } from '../levers/levers.ts';
 import type { Configuration, Step } from '../result.ts';
 import { frontOf, paretoDrawing } from './accuracy-plot.ts';
 import { describeConfiguration, describeStep, furtherDifferences } from './configuration-text.ts';
@@ -55,8 +55,8 @@ function changes({ input: { baseline, best, options } }: Findings): Html {
     `What ${options.bestPath} changes`,
     table(changedLevers(baseline.configuration, best.configuration), {
       Setting: (lever) => LEVERS[lever].name,
-      Before: (lever) => code(String(baseline.configuration[lever])),
-      After: (lever) => code(String(best.configuration[lever])),
+      Before: (lever) => code(valueText(lever, baseline.configuration)),
+      After: (lever) => code(valueText(lever, best.configuration)),
       'What may go wrong': (lever) => LEVERS[lever].risk,
     }),
     isHeld

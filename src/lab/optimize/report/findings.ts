@@ -1,6 +1,6 @@
 import { median } from '../../measure/report/figures.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
-import { changedLevers, LEVER_IDS, LEVERS } from '../levers/levers.ts';
+import { changedLevers, LEVER_IDS, LEVERS, valueText } from '../levers/levers.ts';
 import type { Configuration, LeverId, Step } from '../result.ts';
 import type { FinalVerdict } from '../search/finals.ts';
 import type { LiveSide, QualityFigure, ReportInput, ReportMeasurement, ReportTrial } from './report-input.ts';
@@ -146,7 +146,7 @@ function trialOf(id: string, byId: ReadonlyMap<string, ReportMeasurement>): Repo
  * led to where that began, and so on. What was better than its start but not chosen is left out.
  */
 function adoptedSteps({ steps, best }: ReportInput): readonly MeasuredStep[] {
-  const value = new Map<LeverId, string>(LEVER_IDS.map((lever) => [lever, String(best.configuration[lever])]));
+  const value = new Map<LeverId, string>(LEVER_IDS.map((lever) => [lever, valueText(lever, best.configuration)]));
   const adopted: MeasuredStep[] = [];
   for (const step of [...steps].reverse()) {
     if (!isMeasured(step) || !step.isTaken || value.get(step.lever) !== bare(step.to)) continue;

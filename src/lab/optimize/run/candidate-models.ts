@@ -10,7 +10,7 @@ import { findWeights } from '../../../network/store/find-weights.ts';
 import { listManifests, listUserManifests, type Manifest } from '../../../network/store/manifests.ts';
 import type { Environment } from '../../../settings/config/environment.ts';
 import { parseInputSize } from '../../../settings/config/model-config.ts';
-import type { CandidateModel, EngineFormat } from '../levers/lever-options.ts';
+import type { CandidateModel, EngineFormat } from '../levers/levers.ts';
 
 export interface CandidateOptions {
   readonly environment: Environment;

@@ -3,7 +3,7 @@ import { listPackets } from '../../../frame/decode/list-packets.ts';
 import { sourcePath } from '../../../frame/source/parse-source.ts';
 import { DECODED_FRAMES, type StreamConfig } from '../../../settings/config/stream.ts';
 import { percentileTargets, type Target } from '../../measure/targets.ts';
-import type { LeverOptions } from '../levers/lever-options.ts';
+import type { LeverOptions } from '../levers/levers.ts';
 import type { MachineShape } from '../search/cost-model.ts';
 import type { Subject } from './subject.ts';
 

@@ -4,7 +4,7 @@ import { findBindingPlace, readSetupRecord } from '../../../network/store/tensor
 import { nvidiaDriver } from '../../../network/store/tensorflow/nvidia-driver.ts';
 import { toolRunner } from '../../../network/store/wheels/run-tool.ts';
 import type { Environment } from '../../../settings/config/environment.ts';
-import type { EngineFormat } from '../levers/lever-options.ts';
+import type { EngineFormat } from '../levers/levers.ts';
 
 /** What the engines of this machine compute. */
 export interface MachineFormats {

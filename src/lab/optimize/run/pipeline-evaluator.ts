@@ -21,7 +21,7 @@ import type { Target } from '../../measure/targets.ts';
 import { OpenTrial, type TrialOptions, type TrialSetup } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { apply } from '../levers/apply-configuration.ts';
-import type { InferPart } from '../levers/lever-options.ts';
+import type { InferPart } from '../levers/levers.ts';
 import { partKey } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../search/evaluator.ts';

@@ -324,7 +324,7 @@ export class QualityBench {
       const demands = { agreement: true, tracks: followsObjects, inTime: true, counts: !acceptsCounts };
       gates.skips = await this.#onBlocks(part, [still, configuration], { demands, isTruth: true }, level);
     }
-    if (baseline.stages !== '' && qualityKey(configuration) !== qualityKey(baseline)) {
+    if (baseline.stages.length > 0 && qualityKey(configuration) !== qualityKey(baseline)) {
       const demands = { agreement: false, tracks: false, counts: false };
       const asked = { demands, isTruth: false, watched: stream };
       gates.stages = await this.#onBlocks(part, [baseline, configuration], asked, level);

@@ -2,7 +2,7 @@ import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import { median } from '../../measure/report/figures.ts';
 import type { TrialResult } from '../../measure/trial-result.ts';
-import { configurationKey, isSkipLever, qualityKey } from '../levers/levers.ts';
+import { configurationKey, isPartLever, isSkipLever, LEVER_IDS, qualityKey } from '../levers/levers.ts';
 import type {
   LiveSide,
   QualityFigure,
@@ -134,7 +134,7 @@ function limitsOf(record: LoggedRecord, { isOnGpu }: Finished, times: InferTimes
 const HALVED = [0.4, 0.6] as const;
 
 /** Levers that may change along with another one, since they act on the time for inference alone. */
-const INFERENCE = /^(?:model|engine|precision|inputSize) /;
+const INFERENCE: readonly string[] = LEVER_IDS.filter(isPartLever);
 
 /**
  * The gain of the change that does what a remedy assumes, from the baseline on: the same number of threads, or half of a stage's time. A
@@ -150,7 +150,7 @@ function comparedGain(
   const fromBaseline = first < 0 ? steps : steps.slice(0, first + 1);
   const isAlike = (step: Step): boolean => {
     const along = /\((.*)\)$/.exec(step.to)?.[1]?.split(', ') ?? [];
-    if (step.measuredGain === null || along.some((text) => !INFERENCE.test(text))) return false;
+    if (step.measuredGain === null || along.some((text) => !INFERENCE.includes(text.split(' ')[0]!))) return false;
     if (lever === 'inferenceThreads') return step.lever === lever && Number(step.to) === before.machine.cores;
     if (lever === 'resizeBy' || lever === 'decodeThreads') return step.lever === lever;
     const stage = lever === 'engine' ? 'infer' : lever === 'hwaccel' ? 'decode' : null;

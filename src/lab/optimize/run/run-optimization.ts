@@ -20,7 +20,7 @@ import type { CountComparison } from '../gate/compare-counts.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { classAllowance } from '../gate/loss-verdict.ts';
 import { apply, applyToText, configurationOf } from '../levers/apply-configuration.ts';
-import { configurationKey, isSkipLever, LEVER_IDS, LEVERS } from '../levers/levers.ts';
+import { configurationKey, isSkipLever, LEVER_IDS, leverOf, valueText } from '../levers/levers.ts';
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
 import { describeConfiguration } from '../report/configuration-text.ts';
 import type { ReportFaster, ReportSide } from '../report/report-input.ts';
@@ -459,8 +459,8 @@ async function cropCosts(
   const known = new Map<string, number>();
   return {
     cropMs: (configuration) => {
-      const { stages, trackBetween } = configuration;
-      const key = `${stages} ${trackBetween}`;
+      const { trackBetween } = configuration;
+      const key = `${valueText('stages', configuration)} ${trackBetween}`;
       const ms =
         known.get(key) ?? cropMsPerFrame(results, apply(pipeline, configuration).stages, stream, trackBetween, times);
       known.set(key, ms);
@@ -501,7 +501,7 @@ async function undecidable(
       `${detections}. Nothing that changes detections is tried; give labels (--annotations, --images) or a longer recording`,
     );
   else if (skips !== null) note(`${skips}. Skipped work is not tried`);
-  return (lever) => (detections !== null ? LEVERS[lever].affectsDetections : skips !== null && isSkipLever(lever));
+  return (lever) => (detections !== null ? leverOf(lever).affectsDetections : skips !== null && isSkipLever(lever));
 }
 
 async function prepare(request: OptimizeRequest): Promise<Start> {
@@ -595,17 +595,8 @@ async function quantiseOwn(
 async function baselineOf({ environment, ffmpeg, note, signal }: OptimizeRequest, { pipeline }: Subject) {
   const trial = await OpenTrial.open({ pipeline, environment, ffmpeg }, { note, signal });
   try {
-    const { runtime } = trial;
-    const { engine, precision } = runtime.engineInfo;
-    const { input, resizeBy = 'ffmpeg' } = runtime.spec;
-    return configurationOf(pipeline, {
-      engine: engine as Configuration['engine'],
-      precision: precision as Configuration['precision'],
-      inputSize: `${input.width}x${input.height}`,
-      inferenceThreads: runtime.threads.inference.length,
-      lanes: runtime.threads.lanes.length,
-      resizeBy,
-    });
+    const chosen = LEVER_IDS.map((lever) => [lever, leverOf(lever).chosenBy?.(trial.runtime)]);
+    return configurationOf(pipeline, Object.fromEntries(chosen));
   } finally {
     await trial.close();
   }

@@ -1,5 +1,5 @@
 import { seededRandom } from '../../../base/core/seeded-random.ts';
-import type { InferPart } from '../levers/lever-options.ts';
+import type { InferPart } from '../levers/levers.ts';
 import { configurationKey, isPartLever, LEVERS } from '../levers/levers.ts';
 import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId } from '../result.ts';

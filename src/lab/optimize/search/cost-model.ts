@@ -1,18 +1,22 @@
-import { DECODE_TIME } from '../../../frame/telemetry/judge-overload.ts';
 import { pixelsOf } from '../levers/input-shapes.ts';
+import {
+  type CostFactors,
+  type CostMachine,
+  LEVER_IDS,
+  type LeverId,
+  leverOf,
+  PLAIN,
+  valueText,
+} from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Trial } from './evaluator.ts';
 import type { InferTimeBook } from './infer-times.ts';
 
-export interface MachineShape {
+export interface MachineShape extends CostMachine {
   readonly cores: number;
   readonly streams: number;
   /** Pixels of the source's pictures. */
   readonly picturePx: number;
-  /** Share of the frames that is decoded with each setting. */
-  readonly decodedRatio: Readonly<Record<Configuration['decode'], number>>;
-  /** Whether inference runs on a device of its own, so that it takes no CPU. */
-  readonly isOnGpu: boolean;
   /** CPU milliseconds of the crops of a frame that second stages look at; absent: there are none. */
   readonly cropMs?: (configuration: Configuration) => number;
 }
@@ -27,8 +31,8 @@ export interface StageCosts {
   readonly crops: number;
 }
 
-/** What the cost of decoding depends on. */
-type Decoder = Pick<Configuration, 'resizeBy' | 'hwaccel' | 'decode'>;
+/** Levers by which measured costs of decoding differ. */
+const DECODING: readonly LeverId[] = LEVER_IDS.filter((lever) => leverOf(lever).decodingDiffers !== undefined);
 
 /** Costs before anything was measured, from 1080p H.264 on one core. */
 const DECODE_MS_PER_MEGAPIXEL = 2.2;
@@ -36,14 +40,6 @@ const SHARP_MS_PER_MEGAPIXEL = 3.2;
 /** Reading a picture from ffmpeg's pipe. */
 const READ_MS_PER_MEGAPIXEL = 2;
 const MAIN_MS = 0.3;
-/** CPU that a hardware decoder still takes. */
-const HWACCEL_RATIO = 0.4;
-/** Each further decoder thread adds this much of the first. */
-const DECODER_GAIN = 0.7;
-/** Share of a call on a GPU that does not grow with the batch. */
-const GPU_CALL_RATIO = 0.6;
-/** Share of frames that a still camera repeats, until it is measured. */
-const UNCHANGED_RATIO = 0.3;
 
 /**
  * Predicts the throughput of an offline pipeline from its parts:
@@ -56,8 +52,8 @@ const UNCHANGED_RATIO = 0.3;
 export class CostModel {
   readonly #machine: MachineShape;
   readonly #times: InferTimeBook;
-  readonly #decode = new Map<string, { ms: number; at: Decoder }>();
-  readonly #priorDecoder: { ms: number; at: Decoder };
+  readonly #decode = new Map<string, { ms: number; at: Configuration }>();
+  readonly #priorDecoder: { ms: number; at: Configuration };
   readonly #preprocess = new Map<string, { ms: number; pixels: number }>();
   #mainMs: number | null = null;
 
@@ -65,23 +61,25 @@ export class CostModel {
     this.#machine = machine;
     this.#times = times;
     const ms = (DECODE_MS_PER_MEGAPIXEL * machine.picturePx) / 1e6;
-    this.#priorDecoder = { ms, at: { resizeBy: 'ffmpeg', hwaccel: 'none', decode: 'all' } };
+    this.#priorDecoder = { ms, at: { ...PLAIN, resizeBy: 'ffmpeg' } };
   }
 
   learn(configuration: Configuration, { cpuMsPerFrame }: Trial): void {
     if (cpuMsPerFrame === null) return;
     const { decode, preprocess, main } = cpuMsPerFrame;
-    const decoded = this.#machine.decodedRatio[configuration.decode];
+    const decoded = this.#factor(configuration, 'behindDecoder');
     this.#mainMs = ((this.#mainMs ?? main / decoded) + main / decoded) / 2;
-    const { resizeBy, hwaccel } = configuration;
-    this.#decode.set([resizeBy, hwaccel, configuration.decode].join(' '), { ms: decode, at: configuration });
+    this.#decode.set(DECODING.map((lever) => valueText(lever, configuration)).join(' '), {
+      ms: decode,
+      at: configuration,
+    });
     const pixels = pixelsOf(configuration.inputSize);
     this.#preprocess.set(configuration.resizeBy, { ms: preprocess / decoded, pixels });
   }
 
   /** Costs of the stages, with inference as measured or estimated. */
   costs(configuration: Configuration, isOptimistic = false): StageCosts {
-    const decoded = this.#machine.decodedRatio[configuration.decode];
+    const decoded = this.#factor(configuration, 'behindDecoder');
     return {
       decode: this.#decodeMs(configuration),
       preprocess: decoded * this.#preprocessMs(configuration, isOptimistic),
@@ -95,8 +93,8 @@ export class CostModel {
   fps(configuration: Configuration, isOptimistic = false): number {
     const { cores, streams, isOnGpu } = this.#machine;
     const { decode, preprocess, infer, main, crops } = this.costs(configuration, isOptimistic);
-    const { inferenceThreads, decodeThreads } = configuration;
-    const decoders = streams * (1 + DECODER_GAIN * (Math.max(1, decodeThreads) - 1));
+    const { inferenceThreads } = configuration;
+    const decoders = streams * this.#factor(configuration, 'decoders');
     const cpu = decode + preprocess + main + crops + (isOnGpu ? 0 : infer);
     return 1000 * Math.min(cores / cpu, inferenceThreads / infer, decoders / decode, 1 / main, 1 / crops);
   }
@@ -107,26 +105,31 @@ export class CostModel {
   }
 
   #inferMs(configuration: Configuration, isOptimistic: boolean): number {
-    const { cores, isOnGpu } = this.#machine;
-    const { inferenceThreads, maxBatch, skipUnchanged, trackBetween } = configuration;
+    const { cores } = this.#machine;
+    const { inferenceThreads } = configuration;
     const { oneThreadMs, allThreadsMs } = this.#times.estimate(configuration, isOptimistic);
     const crowding = cores === 1 ? 0 : Math.min(1, (inferenceThreads - 1) / (cores - 1));
     const call = oneThreadMs + (allThreadsMs - oneThreadMs) * crowding;
-    const batched = isOnGpu ? call * (1 - GPU_CALL_RATIO + GPU_CALL_RATIO / maxBatch) : call;
-    return (batched * (skipUnchanged ? 1 - UNCHANGED_RATIO : 1)) / trackBetween;
+    return call * this.#factor(configuration, 'infer');
   }
 
   /** As measured with the most similar decoder. */
   #decodeMs(configuration: Configuration): number {
-    const { hwaccel, decode, resizeBy } = configuration;
-    const distance = (one: Decoder): number =>
-      4 * Number(one.hwaccel !== hwaccel) + 2 * Number(one.decode !== decode) + Number(one.resizeBy !== resizeBy);
-    const [nearest = this.#priorDecoder] = [...this.#decode.values()]
-      .filter(({ at }) => at.hwaccel === hwaccel || at.hwaccel === 'none')
-      .sort((a, b) => distance(a.at) - distance(b.at));
-    const { at, ms } = nearest;
-    const decoded = DECODE_TIME[decode] / DECODE_TIME[at.decode];
-    return ms * decoded * (at.hwaccel === hwaccel ? 1 : HWACCEL_RATIO);
+    const distance = ({ at }: { at: Configuration }): number =>
+      DECODING.filter((lever) => valueText(lever, at) !== valueText(lever, configuration)).reduce(
+        (sum, lever) => sum + leverOf(lever).decodingDiffers!,
+        0,
+      );
+    const [nearest = this.#priorDecoder] = [...this.#decode.values()].sort((a, b) => distance(a) - distance(b));
+    return (nearest.ms * this.#factor(configuration, 'decode')) / this.#factor(nearest.at, 'decode');
+  }
+
+  /** What all levers together do to a cost. */
+  #factor(configuration: Configuration, of: keyof CostFactors): number {
+    return LEVER_IDS.reduce(
+      (product, lever) => product * (leverOf(lever).cost?.(configuration, this.#machine)[of] ?? 1),
+      1,
+    );
   }
 
   #preprocessMs({ resizeBy, inputSize }: Configuration, isOptimistic: boolean): number {

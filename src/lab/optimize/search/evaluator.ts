@@ -1,6 +1,6 @@
 import type { CpuUse } from '../../../frame/telemetry/cpu-ledger.ts';
 import type { Difference } from '../gate/difference.ts';
-import type { InferPart } from '../levers/lever-options.ts';
+import type { InferPart } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 
 /** CPU milliseconds (on a GPU: device milliseconds) that an engine takes for one frame, without a pipeline. */

@@ -1,4 +1,4 @@
-import { changedLevers, partKey } from '../levers/levers.ts';
+import { changedLevers, partKey, valueText } from '../levers/levers.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import type { CostModel } from './cost-model.ts';
 
@@ -32,7 +32,7 @@ export class Predictions {
     this.#errors.push(Math.abs(Math.log(measured / predicted)));
     const [lever, ...others] = changedLevers(from, to);
     if (lever === undefined || others.length > 0) return;
-    const key = `${lever} ${to[lever]}`;
+    const key = `${lever} ${valueText(lever, to)}`;
     // `predicted` holds what was learned before.
     this.#corrections.set(key, ((this.#corrections.get(key) ?? 1) * measured) / predicted);
   }
@@ -62,7 +62,7 @@ export class Predictions {
   #ratio(from: Configuration, to: Configuration, isOptimistic: boolean): number {
     const formula = this.#costs.fps(to, isOptimistic) / this.#costs.fps(from);
     const correctionOf = (lever: LeverId, at: Configuration): number =>
-      this.#corrections.get(`${lever} ${at[lever]}`) ?? 1;
+      this.#corrections.get(`${lever} ${valueText(lever, at)}`) ?? 1;
     return changedLevers(from, to).reduce(
       (gain, lever) => (gain * correctionOf(lever, to)) / correctionOf(lever, from),
       formula,

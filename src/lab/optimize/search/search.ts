@@ -8,6 +8,7 @@ import {
   qualityKey,
   skipsWork,
   untuned,
+  valueText,
 } from '../levers/levers.ts';
 import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step, StepVerdict } from '../result.ts';
@@ -280,7 +281,7 @@ class Search {
   #isOpen(to: Configuration): boolean {
     if (this.#lab.measured(to) !== null || this.#lab.failureOf(to) !== null) return false;
     const [lever, ...others] = changedLevers(this.#current.configuration, to);
-    return others.length > 0 || !this.#poor.has(`${lever} ${to[lever!]}`);
+    return others.length > 0 || !this.#poor.has(`${lever} ${valueText(lever!, to)}`);
   }
 
   /** The chance to pass on the held-out part. */
@@ -347,7 +348,7 @@ class Search {
     const isBetter = before.meetsTargets === after.meetsTargets ? verdict === 'better' : after.meetsTargets;
     const isTaken = isBetter && this.#worth(after) > this.#worth(before);
     const isOnlyOne = changedLevers(before.configuration, to).length === 1;
-    if (verdict === 'worse' && isOnlyOne && !isPartLever(lever)) this.#poor.add(`${lever} ${to[lever]}`);
+    if (verdict === 'worse' && isOnlyOne && !isPartLever(lever)) this.#poor.add(`${lever} ${valueText(lever, to)}`);
     this.#lab.predictions.add(change.from, to, predicted.predictedGain, gain.ratio);
     this.#log.add(predicted, verdict, reasonOf(gain, isTaken, before, after, this.#chanceOf(to)), {
       ...{ measuredGain: gain.ratio, interval: gain.interval, beside: gain.beside, isTaken },

@@ -1,4 +1,4 @@
-import { changedLevers, isPartLever } from '../levers/levers.ts';
+import { changedLevers, isPartLever, valueText } from '../levers/levers.ts';
 import type { Configuration, LeverId, Refusal, Step, StepVerdict } from '../result.ts';
 import type { Quality } from './evaluator.ts';
 
@@ -29,7 +29,7 @@ export class StepLog {
   ): void {
     const { lever, from, to, predictedGain } = change;
     const step: Step = {
-      ...{ lever, from: valueText(lever, from, to), to: valueText(lever, to, from), predictedGain },
+      ...{ lever, from: changedText(lever, from, to), to: changedText(lever, to, from), predictedGain },
       ...{
         measuredGain: null,
         interval: null,
@@ -48,7 +48,7 @@ export class StepLog {
   /** Records that a change is not run: once for each model and size, and for each value of another lever. */
   ruleOut(change: Change, reason: string): void {
     const { lever, to } = change;
-    const key = isPartLever(lever) ? `${to.model} ${to.inputSize}` : `${lever} ${to[lever]}`;
+    const key = isPartLever(lever) ? `${to.model} ${to.inputSize}` : `${lever} ${valueText(lever, to)}`;
     if (this.#ruledOut.has(key)) return;
     this.#ruledOut.add(key);
     this.add(change, 'ruled-out', reason);
@@ -64,10 +64,10 @@ export class StepLog {
 }
 
 /** The value of a lever, with the values that changed along with it. */
-function valueText(lever: LeverId, configuration: Configuration, other: Configuration): string {
+function changedText(lever: LeverId, configuration: Configuration, other: Configuration): string {
   const along = changedLevers(configuration, other)
     .filter((each) => each !== lever)
-    .map((each) => `${each} ${configuration[each]}`);
-  const value = String(configuration[lever]);
+    .map((each) => `${each} ${valueText(each, configuration)}`);
+  const value = valueText(lever, configuration);
   return along.length === 0 ? value : `${value} (${along.join(', ')})`;
 }

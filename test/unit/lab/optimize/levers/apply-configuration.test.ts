@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { apply, applyToText, configurationOf } from '../../../../../src/lab/optimize/levers/apply-configuration.ts';
-import type { ConfigurationDefaults } from '../../../../../src/lab/optimize/levers/levers.ts';
 import type { Configuration } from '../../../../../src/lab/optimize/result.ts';
 import { parsePipeline } from '../../../../../src/serve/pipeline/load-pipeline.ts';
 import { BASELINE as PLAIN } from '../../../../support/sample-steps.ts';
@@ -26,7 +25,7 @@ const WANTED: Configuration = {
   ...{ inferenceThreads: 2, lanes: 3, decodeThreads: 2, maxBatch: 4, maxDelayMs: 7, resizeBy: 'ffmpeg' },
   ...{ hwaccel: 'vaapi', decode: 'reference' },
 };
-const DEFAULTS: ConfigurationDefaults = {
+const DEFAULTS: Partial<Configuration> = {
   ...{ engine: 'onnx', precision: 'f32', inputSize: '512x512', inferenceThreads: 9, lanes: 9, resizeBy: 'sharp' },
 };
 

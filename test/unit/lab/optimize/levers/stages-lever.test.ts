@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { apply, applyToText, configurationOf } from '../../../../../src/lab/optimize/levers/apply-configuration.ts';
-import { pictureKey, qualityKey } from '../../../../../src/lab/optimize/levers/levers.ts';
+import { pictureKey, qualityKey, valueText } from '../../../../../src/lab/optimize/levers/levers.ts';
 import { openSpace } from '../../../../../src/lab/optimize/levers/search-space.ts';
+import type { StageChoice } from '../../../../../src/lab/optimize/levers/stages-lever.ts';
 import { parsePipeline } from '../../../../../src/serve/pipeline/load-pipeline.ts';
 
 const TEXT = `name: gate
@@ -21,16 +22,20 @@ const SPACE = openSpace({
   stageModels: new Map([['plate', ['other plates.yaml']]]),
 });
 
+const VEHICLE: StageChoice = { name: 'vehicle', model: 'nets/my cars.onnx', per: 'track', again: '2s' };
+const PLATE: StageChoice = { name: 'plate', model: 'plates.yaml', per: 'track', again: undefined };
+
 describe('the lever of second stages', () => {
   it('is read from the pipeline', () => {
-    expect(BASELINE.stages).toBe('vehicle nets/my%20cars.onnx track 2s; plate plates.yaml track');
+    expect(BASELINE.stages).toEqual([VEHICLE, PLATE]);
+    expect(valueText('stages', BASELINE)).toBe('vehicle nets/my cars.onnx track 2s; plate plates.yaml track');
   });
 
   it('offers each pace of each stage, and other models for the same attributes, one change at a time', () => {
     const values = SPACE.valuesOf('stages', BASELINE);
-    expect(values).toContain('vehicle nets/my%20cars.onnx bestOfTrack; plate plates.yaml track');
-    expect(values).toContain('vehicle nets/my%20cars.onnx track 2s; plate plates.yaml track 5s');
-    expect(values).toContain('vehicle nets/my%20cars.onnx track 2s; plate other%20plates.yaml track');
+    expect(values).toContainEqual([{ ...VEHICLE, per: 'bestOfTrack', again: undefined }, PLATE]);
+    expect(values).toContainEqual([VEHICLE, { ...PLATE, again: '5s' }]);
+    expect(values).toContainEqual([VEHICLE, { ...PLATE, model: 'other plates.yaml' }]);
     // Six paces of each stage but its own, and the model.
     expect(values).toHaveLength(5 + 5 + 1);
   });
@@ -47,7 +52,7 @@ describe('the lever of second stages', () => {
   });
 
   it('drops what belongs to the file of the former model', () => {
-    const stages = 'vehicle other.yaml track 2s; plate plates.yaml track';
+    const stages = [{ ...VEHICLE, model: 'other.yaml' }, PLATE];
     expect(apply(PIPELINE, { ...BASELINE, stages }).stages[0]!.model).toMatchObject({ name: 'other.yaml' });
     expect(apply(PIPELINE, { ...BASELINE, stages }).stages[0]!.model.family).toBeUndefined();
   });
@@ -59,7 +64,7 @@ describe('the lever of second stages', () => {
   });
 
   it('is not offered to a pipeline without second stages', () => {
-    const none = { ...BASELINE, stages: '' };
+    const none = { ...BASELINE, stages: [] };
     expect(SPACE.valuesOf('stages', none)).toEqual([]);
   });
 });

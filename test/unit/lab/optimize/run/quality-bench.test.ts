@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ClipBlock } from '../../../../../src/frame/decode/cut-blocks.ts';
 import type { CollectedResults } from '../../../../../src/lab/optimize/gate/collect-results.ts';
 import { isSkipLever, LEVER_IDS, LEVERS } from '../../../../../src/lab/optimize/levers/levers.ts';
+import type { StageChoice } from '../../../../../src/lab/optimize/levers/stages-lever.ts';
 import type { Configuration } from '../../../../../src/lab/optimize/result.ts';
 import { labelsIn, splitEvidence } from '../../../../../src/lab/optimize/run/evidence.ts';
 import {
@@ -556,7 +557,11 @@ describe('second stages', () => {
   const parts = { name: 'test', description: 'Made up.', streams: [{ id: 'cam', source: 'clip.mp4' }] };
   const stages = [{ name: 'colour', model: { name: 'm.yaml' }, per: 'frame' }];
   const pipeline = parsePipeline(JSON.stringify({ ...parts, stages }), 'test');
-  const baseline: Configuration = { ...BASELINE, stages: 'colour m.yaml frame' };
+  const looking = (per: StageChoice['per']): Configuration => ({
+    ...BASELINE,
+    stages: [{ name: 'colour', model: 'm.yaml', per, again: undefined }],
+  });
+  const baseline = looking('frame');
   const paces: string[] = [];
 
   /** Says the same for each object at any pace, but another colour where it looks for the best picture. */
@@ -576,10 +581,10 @@ describe('second stages', () => {
   }
 
   it('are judged by what they say of each object, at the pace of the configuration', async () => {
-    const same = await bench().confirm({ ...baseline, stages: 'colour m.yaml track' }, 1);
+    const same = await bench().confirm(looking('track'), 1);
     expect(same.verdict, same.reason).toBe('passed');
     expect(same.stages!.video!.attributes![0]).toMatchObject({ attribute: 'colour' });
-    const other = await bench().confirm({ ...baseline, stages: 'colour m.yaml bestOfTrack' }, 1);
+    const other = await bench().confirm(looking('bestOfTrack'), 1);
     expect(other.differences).toContainEqual(
       expect.objectContaining({ kind: 'attribute', text: expect.stringMatching(/colour agrees for 0 of/) }),
     );

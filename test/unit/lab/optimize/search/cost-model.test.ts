@@ -61,12 +61,12 @@ describe('the predicted throughput', () => {
     const withCrops = (ms: number): CostModel => {
       const times = new InferTimeBook();
       times.add(HERE, { oneThreadMs: 8, allThreadsMs: 10 });
-      const costs = new CostModel({ ...SHAPE, cropMs: ({ stages }) => (stages === '' ? 0 : ms) }, times);
+      const costs = new CostModel({ ...SHAPE, cropMs: ({ stages }) => (stages.length === 0 ? 0 : ms) }, times);
       const cpuMsPerFrame = { decode: 3, preprocess: 6, infer: 10, main: 1, total: 20 };
       costs.learn(HERE, { fps: 90, p99Ms: 30, meetsTargets: true, measurements: [], cpuMsPerFrame });
       return costs;
     };
-    const cascade = { ...HERE, stages: 'colour m.yaml frame' };
+    const cascade = { ...HERE, stages: [{ name: 'colour', model: 'm.yaml', per: 'frame' as const, again: undefined }] };
     expect(withCrops(5).fps(HERE)).toBeCloseTo(2000 / 20);
     expect(withCrops(5).fps(cascade)).toBeCloseTo(2000 / 25);
     expect(withCrops(30).fps(cascade)).toBeCloseTo(1000 / 30);
