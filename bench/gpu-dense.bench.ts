@@ -103,7 +103,11 @@ async function* measure(
 ): AsyncGenerator<{ batchSize: number; run: EngineRun }> {
   const { environment, note } = context;
   const model = await prepareModel(file, {
-    ...{ engine: 'tensorflow', precision, provider, searchPath: environment.modelPath, onNotice: note },
+    engine: 'tensorflow',
+    precision,
+    provider,
+    searchPath: environment.modelPath,
+    onNotice: note,
     cacheDir: join(file, '..'),
     settings: { family: 'yolov8' },
   });

@@ -52,7 +52,9 @@ const LEVERS: readonly Lever[] = [
   { name: 'track between, 4, every 3', settings: { trackBetween: 4 }, rate: { every: 3 }, sigmas: ONE_SIGMA },
   {
     name: 'unchanged and auto, maxFps 8',
-    ...{ settings: { unchanged: true, trackBetween: 'auto' }, rate: { maxFps: 8 }, sigmas: ONE_SIGMA },
+    settings: { unchanged: true, trackBetween: 'auto' },
+    rate: { maxFps: 8 },
+    sigmas: ONE_SIGMA,
   },
 ];
 /** Detectors with inputs of several shapes, each with pictures and objects of its own. */
@@ -136,7 +138,10 @@ async function measureClip(context: BenchContext, runtime: Runtime, clip: Clip):
     const candidate = await runClip(context, runtime, clip, { ...rate, skip: settings });
     const sightings = steadySightings(reference.frames, candidate.frames, STEADY);
     cases.push({
-      ...{ scene: clip.scene.name, detector: clip.detector, sigma: clip.sigma, lever: name },
+      scene: clip.scene.name,
+      detector: clip.detector,
+      sigma: clip.sigma,
+      lever: name,
       frames: candidate.frames.length,
       inferred: candidate.frames.filter(({ by }) => by === 'inferred').length,
       objects: sightings.length,

@@ -117,7 +117,11 @@ async function denseFiles(
   const file = join(folder, `dense-${width}.onnx`);
   await writeFile(file, emitOnnx(denseNetwork(width, DENSE_PX)));
   const float = await prepareModel(file, {
-    ...{ engine, precision: 'f32', searchPath: environment.modelPath, cacheDir: folder, onNotice: note },
+    engine,
+    precision: 'f32',
+    searchPath: environment.modelPath,
+    cacheDir: folder,
+    onNotice: note,
     settings: { family: 'yolov8' },
   });
   const { input } = float.spec;

@@ -38,7 +38,10 @@ export async function proveSearch(index: TableIndex, seeds = SEEDS, mostP99Ms?: 
   const exhaustiveRatios: number[] = [];
   for (let seed = 1; seed <= seeds; seed++) {
     const result = await search({
-      ...{ baseline, seed, noiseRatio, space: index.space() },
+      baseline,
+      seed,
+      noiseRatio,
+      space: index.space(),
       machine: { cores, streams: 1, picturePx, isOnGpu: false, decodedRatio: { all: 1, reference: 1, key: 1 } },
       evaluator: new TableEvaluator(index, seed, mostP99Ms),
       budgetSeconds: Number.POSITIVE_INFINITY,
@@ -51,7 +54,11 @@ export async function proveSearch(index: TableIndex, seeds = SEEDS, mostP99Ms?: 
     exhaustiveRatios.push(exhaustiveSearch(index, seed, mostP99Ms).fps / best.fps);
   }
   return {
-    ...{ configurations: index.entries.length, bestFps: best.fps, ratios, randomRatios, exhaustiveRatios },
+    configurations: index.entries.length,
+    bestFps: best.fps,
+    ratios,
+    randomRatios,
+    exhaustiveRatios,
     mostRuns: Math.max(...runs),
     meanRuns: runs.reduce((sum, each) => sum + each, 0) / runs.length,
   };

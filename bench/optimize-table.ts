@@ -129,8 +129,13 @@ context.note(`written: ${flags.out}`);
 async function measurePart(part: InferPart, at: number): Promise<{ part: TablePart; rows: TableRow[] }> {
   const { engine, precision } = part;
   const compiled = await prepareModel(part.model, {
-    ...{ engine, precision, provider: 'cpu', inputSize: parseInputSize(part.inputSize) },
-    ...{ searchPath: context.environment.modelPath, cacheDir: context.environment.cacheDir, onNotice: context.note },
+    engine,
+    precision,
+    provider: 'cpu',
+    inputSize: parseInputSize(part.inputSize),
+    searchPath: context.environment.modelPath,
+    cacheDir: context.environment.cacheDir,
+    onNotice: context.note,
   });
   const brief: BenchContext = { ...context, seconds: PROBE_SECONDS };
   const one = await engineAlone(brief, engine, compiled, { precision });
@@ -221,7 +226,12 @@ async function averagePrecision(part: InferPart, resizeImagesBy: Configuration['
     const config = parseStream({ id: 'eval', source: imagesDir, policy: 'file' }, {});
     const imagePaths = images.map(({ fileName }) => imagePath(fileName));
     const stream = runtime.add(config, {
-      ...{ source: null, imagePaths, resizeImagesBy, label: imagesDir, policy: 'file', picture: null },
+      source: null,
+      imagePaths,
+      resizeImagesBy,
+      label: imagesDir,
+      policy: 'file',
+      picture: null,
     });
     await stream.settled();
     if (stream.failure !== null) throw stream.failure;
@@ -249,9 +259,17 @@ async function tableOf({ machine, referenceFps, done }: Progress): Promise<Confi
   }
   const { width, height } = context.clip;
   return {
-    ...{ machine, secondsPerRun: seconds, noiseRatio: round(spreadOf(referenceFps), 4), cores: CORES },
-    ...{ picturePx: width * height, fixed: FIXED, baseline: BASELINE, maxLoss: MAX_LOSS },
-    ...{ models, parts: partsOf, rows },
+    machine,
+    secondsPerRun: seconds,
+    noiseRatio: round(spreadOf(referenceFps), 4),
+    cores: CORES,
+    picturePx: width * height,
+    fixed: FIXED,
+    baseline: BASELINE,
+    maxLoss: MAX_LOSS,
+    models,
+    parts: partsOf,
+    rows,
   };
 }
 

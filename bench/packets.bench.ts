@@ -68,7 +68,11 @@ async function runOnce(context: BenchContext, mode: Mode): Promise<Run> {
   const rule = { id: 'never', kind: 'stream', for: '7d', clip: {} };
   const settings = { off: {}, tap: { events: [rule] }, record: { record: 'continuous' } }[mode];
   const recorder = new Recorder({
-    ...{ folder, ringBytes: 2 ** 26, ffmpeg: context.ffmpeg, clock: systemClock, wallMs: Date.now },
+    folder,
+    ringBytes: 2 ** 26,
+    ffmpeg: context.ffmpeg,
+    clock: systemClock,
+    wallMs: Date.now,
     retention: { days: 1, eventDays: 1, clipDays: 1, labelDays: {}, maxBytes: 2 ** 30 },
     configOf: (id) => runtime.streams.find((stream) => stream.id === id)?.config ?? null,
     onState: (problem) => context.note(problem ?? 'recording goes on'),

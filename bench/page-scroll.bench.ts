@@ -64,7 +64,11 @@ export const pageScroll: Section = {
         { caption: 'Frames while scrolling', rows: [['window', 'frames/s', 'p50 ms', 'p99 ms', 'late'], ...rows] },
       ],
       targets: scrolls.map(({ window, scroll }) => ({
-        ...{ what: `late frames, ${window}`, measured: scroll.lateRatio, target: MOST_LATE, want: 'at most', unit: '' },
+        what: `late frames, ${window}`,
+        measured: scroll.lateRatio,
+        target: MOST_LATE,
+        want: 'at most',
+        unit: '',
       })),
       notes: [
         `${PX_PER_S} px/s up and down; ${1000 / PICTURES_EVERY_MS} pictures a second of each camera in view. A frame is late after ${(LATE_RATIO * FRAME_MS).toFixed(0)} ms. Chromium draws without a GPU.`,
@@ -93,7 +97,9 @@ async function scrollWall(
     const late = sorted.filter((ms) => ms > LATE_RATIO * FRAME_MS).length;
     const totalMs = sorted.reduce((sum, ms) => sum + ms, 0);
     return {
-      ...{ fps: (1000 * sorted.length) / totalMs, p50Ms: at(0.5), p99Ms: at(0.99) },
+      fps: (1000 * sorted.length) / totalMs,
+      p50Ms: at(0.5),
+      p99Ms: at(0.99),
       lateRatio: late / sorted.length,
     };
   } finally {

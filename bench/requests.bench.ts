@@ -19,7 +19,9 @@ export const requests: Section = {
   title: 'Pictures over HTTP beside a live stream',
   async run(context): Promise<SectionResult> {
     const engine = await Sightline.open({
-      ...{ model: { name: context.model }, env: process.env, requests: { cacheResults: 0, queueSize: 1000 } },
+      model: { name: context.model },
+      env: process.env,
+      requests: { cacheResults: 0, queueSize: 1000 },
       streams: [
         { id: 'live', source: context.clip.path, policy: 'live', realtime: true, loop: true, maxFps: LIVE_FPS },
       ],

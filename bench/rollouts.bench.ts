@@ -68,33 +68,60 @@ interface Case {
 
 const CASES: readonly Case[] = [
   {
-    ...{ name: 'swapped colours, with --shadow', wanted: 'rolled-back', by: ['agreement', 'boxes', 'confidence'] },
-    ...{ planes: 'memory', model: { colours: 'rgb' }, shadow: true },
+    name: 'swapped colours, with --shadow',
+    wanted: 'rolled-back',
+    by: ['agreement', 'boxes', 'confidence'],
+    planes: 'memory',
+    model: { colours: 'rgb' },
+    shadow: true,
   },
   {
-    ...{ name: 'the class car lost, on one camera of eight', wanted: 'rolled-back', by: ['agreement', 'boxes'] },
-    ...{ planes: 'both', damage: { lostClass: CAR } },
+    name: 'the class car lost, on one camera of eight',
+    wanted: 'rolled-back',
+    by: ['agreement', 'boxes'],
+    planes: 'both',
+    damage: { lostClass: CAR },
   },
   {
-    ...{ name: 'one blind camera of eight', wanted: 'rolled-back', by: ['agreement', 'boxes'], planes: 'memory' },
+    name: 'one blind camera of eight',
+    wanted: 'rolled-back',
+    by: ['agreement', 'boxes'],
+    planes: 'memory',
     damage: 'blind on grey pictures',
   },
   {
-    ...{ name: 'a slow engine', wanted: 'rolled-back', by: ['deviceTime', 'p99', 'fps', 'drops', 'target'] },
-    ...{ planes: 'memory', model: { engine: 'tensorflow' }, guards: SPEED_ONLY, needsTensorflow: true },
+    name: 'a slow engine',
+    wanted: 'rolled-back',
+    by: ['deviceTime', 'p99', 'fps', 'drops', 'target'],
+    planes: 'memory',
+    model: { engine: 'tensorflow' },
+    guards: SPEED_ONLY,
+    needsTensorflow: true,
   },
   {
-    ...{ name: 'an engine that is killed each time it starts', wanted: 'rolled-back' },
-    ...{ by: ['results', 'crashes', 'errors'], planes: 'memory', model: { engine: 'tensorflow' } },
-    ...{ guards: SPEED_ONLY, needsTensorflow: true, disturb: killEngine },
+    name: 'an engine that is killed each time it starts',
+    wanted: 'rolled-back',
+    by: ['results', 'crashes', 'errors'],
+    planes: 'memory',
+    model: { engine: 'tensorflow' },
+    guards: SPEED_ONLY,
+    needsTensorflow: true,
+    disturb: killEngine,
   },
   {
-    ...{ name: 'a slow candidate of another input size', wanted: 'rolled-back', planes: 'memory' },
-    ...{ by: ['deviceTime', 'p99', 'fps', 'drops', 'target'], model: { inputSize: SLOW_SIZE }, guards: SPEED_ONLY },
+    name: 'a slow candidate of another input size',
+    wanted: 'rolled-back',
+    planes: 'memory',
+    by: ['deviceTime', 'p99', 'fps', 'drops', 'target'],
+    model: { inputSize: SLOW_SIZE },
+    guards: SPEED_ONLY,
   },
   { name: 'best.yaml of optimize', wanted: 'promoted', planes: 'memory', isBest: true },
   {
-    ...{ name: 'equal, its controller killed at each step', wanted: 'promoted', planes: 'both', shadow: true },
+    name: 'equal, its controller killed at each step',
+    wanted: 'promoted',
+    planes: 'both',
+    shadow: true,
     disturb: killControllerOnce(),
   },
 ];
@@ -276,8 +303,17 @@ async function rollOut(
   }
   const { state, reason, predicted, measured } = report;
   return {
-    ...{ plane: plane.name, candidate: rolled.name, wanted: rolled.wanted, state, seconds: took, mostShare },
-    ...{ frames, reason, predicted, measured, takeOvers },
+    plane: plane.name,
+    candidate: rolled.name,
+    wanted: rolled.wanted,
+    state,
+    seconds: took,
+    mostShare,
+    frames,
+    reason,
+    predicted,
+    measured,
+    takeOvers,
     isRightGuard: state !== 'rolled-back' || by.some((guard) => reason.startsWith(`${guard}:`)),
   };
 }
@@ -354,13 +390,19 @@ async function pipelineFile(context: BenchContext, folder: string, state: string
     ]);
   }
   const streams = CAMERAS.map(({ id, shows }) => ({
-    ...{ id, source: join(folder, `${shows}.mp4`), loop: true, realtime: true, target: { fps: CAMERA_FPS } },
+    id,
+    source: join(folder, `${shows}.mp4`),
+    loop: true,
+    realtime: true,
+    target: { fps: CAMERA_FPS },
   }));
   const model = await damagedModel(context, FAST_MODEL, 'none', join(folder, 'people.onnx'));
   const path = `${state}.yaml`;
   const pipeline = {
-    ...{ name: 'people', description: 'Eight paced files in place of cameras.' },
-    ...{ model: { ...modelOf(model), inputSize: INPUT_SIZE }, lanes: 1 },
+    name: 'people',
+    description: 'Eight paced files in place of cameras.',
+    model: { ...modelOf(model), inputSize: INPUT_SIZE },
+    lanes: 1,
     fleet: { leaseMs: LEASE_MS, capacityFps: CAMERAS.length * CAMERA_FPS, schemes: ['file'], roots: [folder] },
     rollout: { folder: state },
     streams,

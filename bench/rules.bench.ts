@@ -123,11 +123,17 @@ export const rules: Section = {
       ],
       targets: [...new Set(pairs.map(({ model }) => model))].flatMap((model) => [
         {
-          ...{ what: `frames/s with rules to without, ${model}`, target: LEAST_RATIO, want: 'at least', unit: 'ratio' },
+          what: `frames/s with rules to without, ${model}`,
+          target: LEAST_RATIO,
+          want: 'at least',
+          unit: 'ratio',
           measured: medianOf(model, ({ bare, rules: busy }) => busy.fps / bare.fps),
         } as const,
         {
-          ...{ what: `CPU without rules to with, ${model}`, target: LEAST_RATIO, want: 'at least', unit: 'ratio' },
+          what: `CPU without rules to with, ${model}`,
+          target: LEAST_RATIO,
+          want: 'at least',
+          unit: 'ratio',
           measured: medianOf(model, ({ bare, rules: busy }) => bare.cpuMs / busy.cpuMs),
         } as const,
       ]),
@@ -142,9 +148,12 @@ async function runOnce(context: BenchContext, model: string, broker: BrokerProce
   const url = `mqtt://127.0.0.1:${broker?.port}`;
   const stream = { source: context.clip.path, loop: true, realtime: false, ...PLACES };
   const pipeline = {
-    ...{ name: 'rules', description: 'Own cost of rules.', model: { name: model } },
+    name: 'rules',
+    description: 'Own cost of rules.',
+    model: { name: model },
     streams: Array.from({ length: STREAMS }, (_, i) => ({
-      ...{ id: `s${i}`, ...stream },
+      id: `s${i}`,
+      ...stream,
       ...(broker === null ? {} : { events: RULES }),
     })),
     ...(broker === null

@@ -108,7 +108,12 @@ const queueOptions = {
 const resultsOptions = z.strictObject({ ...queueOptions, ...signalOption });
 const text = z.string().min(1).optional();
 const openOptions = z.looseObject({
-  ...{ ...signalOption, ffmpegPath: text, cacheDir: text, pipeline: text, name: text, lanes: z.number().optional() },
+  ...signalOption,
+  ffmpegPath: text,
+  cacheDir: text,
+  pipeline: text,
+  name: text,
+  lanes: z.number().optional(),
   model: z.union([z.string(), z.looseObject({})]).optional(),
   streams: z.array(z.looseObject({})).optional(),
   sinks: z.array(z.looseObject({})).optional(),
@@ -454,7 +459,10 @@ export class Sightline implements AsyncDisposable {
     onEnd = (): void => undefined,
   ): ResultQueue {
     const queue: ResultQueue = new ResultQueue({
-      ...{ id, policy, capacity, pauseAt },
+      id,
+      policy,
+      capacity,
+      pauseAt,
       onEnd: () => {
         onEnd();
         this.#forget(queue);

@@ -182,7 +182,9 @@ export class HourBars {
     const { fromMs, toMs } = this.#day;
     const query = new URLSearchParams({
       ...Object.fromEntries(Object.entries(spanQuery(this.#stream)).map(([key, value]) => [key, String(value)])),
-      ...{ from: String(fromMs), to: String(toMs), format: 'csv' },
+      from: String(fromMs),
+      to: String(toMs),
+      format: 'csv',
     });
     return html`<details @toggle=${(/** @type {Event} */ { target }) => {
       this.#hasTable = /** @type {HTMLDetailsElement} */ (target).open;

@@ -108,7 +108,9 @@ export class EventList {
     try {
       const { events, next = null } = await gateway.eventPage({
         ...this.#wanted,
-        ...{ phase: this.#phase, cursor, limit: PAGE },
+        phase: this.#phase,
+        cursor,
+        limit: PAGE,
       });
       // A slow answer must not replace that of a later search.
       if (asked !== this.#asked) return;

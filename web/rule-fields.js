@@ -55,7 +55,10 @@ export class RuleFields {
     const isKnown = ABOUT.some(({ kinds }) => /** @type {readonly string[]} */ (kinds).includes(rule.kind));
     return html`<div class="rule-grid">
         ${select({
-          ...{ name: `${path}.kind`, label: 'Tells when', isWide: true, value: rule.kind },
+          name: `${path}.kind`,
+          label: 'Tells when',
+          isWide: true,
+          value: rule.kind,
           options: [
             ...(isKnown ? [] : [option(rule.kind, rule.kind, rule.kind)]),
             ...ABOUT.map(
@@ -191,7 +194,10 @@ function placeSelect({ name, kind, value, places, isFree, onChange }) {
   const isWhole = kind === 'zone' && isFree;
   const none = isWhole ? 'Whole picture' : ids.length === 0 ? `Draw a ${kind} first` : `Choose a ${kind}`;
   return select({
-    ...{ name, value, onChange, label: kind === 'zone' ? 'Zone' : 'Line' },
+    name,
+    value,
+    onChange,
+    label: kind === 'zone' ? 'Zone' : 'Line',
     options: [
       ...(isWhole || value === '' ? [option('', none, value)] : []),
       ...missing,
@@ -265,7 +271,11 @@ function timesFields(name, times, set) {
         }}></div>`;
   return html`<div class="rule-grid wide">
     ${select({
-      ...{ name: `${name}.on`, label: 'Only at these times', value: choice, isWide: true, onChange: onDays },
+      name: `${name}.on`,
+      label: 'Only at these times',
+      value: choice,
+      isWide: true,
+      onChange: onDays,
       options: [
         option('', 'Always', choice),
         ...Object.entries(DAYS).map(([each, word]) => option(each, word, choice)),

@@ -17,7 +17,8 @@ import { element } from './element.js';
  */
 export const VIDEO_FIELDS = [
   {
-    ...{ key: 'record', label: 'Record' },
+    key: 'record',
+    label: 'Record',
     choices: [
       ['', 'Nothing'],
       ['events', 'Around events'],
@@ -25,7 +26,8 @@ export const VIDEO_FIELDS = [
     ],
   },
   {
-    ...{ key: 'live', label: 'Live' },
+    key: 'live',
+    label: 'Live',
     choices: [
       ['', 'Pictures'],
       ['true', 'Video'],
@@ -48,7 +50,9 @@ export function settingField(key, label, value, hint, choices) {
   const name = `setting-${key}`;
   const shown = value === undefined ? '' : String(value);
   const attributes = {
-    ...{ id: name, name: key, autocomplete: 'off' },
+    id: name,
+    name: key,
+    autocomplete: 'off',
     'aria-describedby': `${name}-error${hint === undefined ? '' : ` ${name}-hint`}`,
   };
   const inputmode = ['source', 'model', 'restream'].includes(key) ? null : 'decimal';

@@ -213,7 +213,9 @@ export class TimeLine {
     if (!this.#spans.some((span) => span.fromMs < toMs && span.toMs > fromMs))
       return html`<span>Nothing is recorded from ${formatTime(fromMs)} to ${formatTime(toMs)}.</span> ${clear}`;
     const query = new URLSearchParams({
-      ...{ stream: this.#id, from: String(Math.round(fromMs)), to: String(Math.round(toMs)) },
+      stream: this.#id,
+      from: String(Math.round(fromMs)),
+      to: String(Math.round(toMs)),
     });
     return html`<a class="button button-small" href="${PAGE_URL}api/recordings/export.mp4?${query}" download>Export ${formatTime(fromMs)} to ${formatTime(toMs)}</a>
       ${clear}`;

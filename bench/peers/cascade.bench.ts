@@ -59,14 +59,28 @@ function manifestOf(file: string): object {
   const type = ['car', 'bus', 'truck', 'van'];
   const colour = ['white', 'gray', 'yellow', 'red', 'green', 'blue', 'black'];
   return {
-    ...{ name: 'vehicle-attributes', family: 'heads', description: 'Type and colour.', licence: null, reported: null },
-    ...{ format: 'onnx', files: [{ name: CLASSIFIER, sha256: null, sources: [`file:${file}`] }] },
+    name: 'vehicle-attributes',
+    family: 'heads',
+    description: 'Type and colour.',
+    licence: null,
+    reported: null,
+    format: 'onnx',
+    files: [{ name: CLASSIFIER, sha256: null, sources: [`file:${file}`] }],
     input: {
-      ...{ tensor: 'input', layout: 'nchw', width: 72, height: 72, colours: 'bgr', range: [0, 255] },
+      tensor: 'input',
+      layout: 'nchw',
+      width: 72,
+      height: 72,
+      colours: 'bgr',
+      range: [0, 255],
       resize: { mode: 'stretch', kernel: 'linear' },
     },
-    ...{ outputs: { type: 'type', color: 'color' }, batch: 1, classes: [...type, ...colour] },
-    ...{ nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
+    outputs: { type: 'type', color: 'color' },
+    batch: 1,
+    classes: [...type, ...colour],
+    nmsIou: null,
+    scoreThreshold: 0.3,
+    maxDetections: 1,
   };
 }
 
@@ -149,7 +163,12 @@ async function predictions(context: BenchContext, stageOf: (pace: object) => Sta
   };
   const times = new InferTimeBook();
   const baseline = configurationOf(none, {
-    ...{ engine: 'onnx', precision: 'f32', inputSize: '480x256', inferenceThreads: CORES, lanes: 1, resizeBy: 'sharp' },
+    engine: 'onnx',
+    precision: 'f32',
+    inputSize: '480x256',
+    inferenceThreads: CORES,
+    lanes: 1,
+    resizeBy: 'sharp',
   });
   times.add(baseline, {
     oneThreadMs: await alone(none.model, 1),
@@ -162,10 +181,11 @@ async function predictions(context: BenchContext, stageOf: (pace: object) => Sta
   const options = { seconds: 2, threads: CORES };
   const cropMs = new Map([['vehicle', await measureCrop(vehicle, engine, results, pictures, stream!, options)]]);
   await pictures.close();
-  const shape = { ...{ cores: CORES, streams: 1, picturePx: 960 * 540 }, isOnGpu: false };
+  const shape = { cores: CORES, streams: 1, picturePx: 960 * 540, isOnGpu: false };
   const costs = new CostModel(
     {
-      ...{ ...shape, decodedRatio: { all: 1, reference: 1, key: 1 } },
+      ...shape,
+      decodedRatio: { all: 1, reference: 1, key: 1 },
       cropMs: ({ stages: [choice] }) =>
         choice === undefined
           ? 0
@@ -182,8 +202,10 @@ async function predictions(context: BenchContext, stageOf: (pace: object) => Sta
     const { result } = await measured(context, [stage]);
     const to = { ...baseline, stages: stageChoices([stage]) };
     found.push({
-      ...{ stages, cropsPerFrame: cropsPerFrame(results, [stage], stream!, 1).get('vehicle')! },
-      ...{ predictedFps: own.fps * costs.gain(baseline, to), fps: result.fps },
+      stages,
+      cropsPerFrame: cropsPerFrame(results, [stage], stream!, 1).get('vehicle')!,
+      predictedFps: own.fps * costs.gain(baseline, to),
+      fps: result.fps,
       predictedCpuMs: (own.cpuMsPerFrame?.total ?? Number.NaN) + costs.costs(to).crops,
       cpuMs: result.cpuMsPerFrame?.total ?? Number.NaN,
     });
@@ -221,7 +243,9 @@ function resultOf(pairs: readonly { ours: Side; theirs: Side }[], found: readonl
       {
         what: 'rate of Sightline / Python, median of the pairs',
         measured: median(pairs.map(({ ours, theirs }) => ours.fps / theirs.fps)),
-        ...{ target: 1.5, want: 'at least', unit: '' },
+        target: 1.5,
+        want: 'at least',
+        unit: '',
       },
       { what: 'largest error of the CPU of a cascade', measured: worst, target: 0.1, want: 'at most', unit: '' },
     ],

@@ -19,7 +19,8 @@ const ANALYSES = 10;
 const margins = guardsConfig.parse({});
 
 const SCORE_RULE = {
-  ...{ controlThreshold: SCORE_THRESHOLD, candidateThreshold: SCORE_THRESHOLD },
+  controlThreshold: SCORE_THRESHOLD,
+  candidateThreshold: SCORE_THRESHOLD,
   scoreSlack: margins.agreement.scoreSlack,
 };
 

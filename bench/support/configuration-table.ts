@@ -147,8 +147,15 @@ export class TableIndex {
     const part = this.table.parts[at]!;
     const { model, engine, precision, inputSize } = part;
     const configuration: Configuration = {
-      ...{ model, engine, precision, inputSize, ...this.table.fixed },
-      ...{ inferenceThreads, maxBatch, resizeBy, decodeThreads },
+      model,
+      engine,
+      precision,
+      inputSize,
+      ...this.table.fixed,
+      inferenceThreads,
+      maxBatch,
+      resizeBy,
+      decodeThreads,
     };
     const cpuMs = { decode, preprocess, infer, main };
     return { configuration, part, fps, p99Ms, cpuMs, loss: baselineAp - this.apOf(configuration) };

@@ -30,9 +30,15 @@ export async function engineAlone(
   const { input } = model.spec;
   const pictures = await grabFrames(context.ffmpeg, context.clip, { ...input, fit: input.resize }, FRAMES);
   const request: EngineRequest = {
-    ...{ engine, provider: engine === 'wasm' ? 'wasm' : provider, precision, model },
+    engine,
+    provider: engine === 'wasm' ? 'wasm' : provider,
+    precision,
+    model,
     openvinoLibrary: findOpenvino(context.environment)?.libraryPath,
-    ...{ maxBatch: 1, batchSizes: [1], intraThreads: 1, fake: { callMs: 0, frameMs: 0, rows: [] } },
+    maxBatch: 1,
+    batchSizes: [1],
+    intraThreads: 1,
+    fake: { callMs: 0, frameMs: 0, rows: [] },
   };
   return runAlone(request, pictures, { ...options, seconds: context.seconds });
 }

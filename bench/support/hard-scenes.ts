@@ -138,12 +138,14 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
   return [
     {
       name: 'cuts between six pictures',
-      ...{ fps, frames: seconds(9) },
+      fps,
+      frames: seconds(9),
       paint: (canvas, frame) => canvas.show(pictures[Math.floor(frame / seconds(1.5))]!),
     },
     {
       name: 'six presets with stops',
-      ...{ fps, frames: seconds(12) },
+      fps,
+      frames: seconds(12),
       paint(canvas, frame) {
         const preset = Math.floor(frame / seconds(2));
         const moved = (frame - preset * seconds(2) - seconds(1.6)) / seconds(0.4);
@@ -152,12 +154,14 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'pan',
-      ...{ fps, frames: seconds(8) },
+      fps,
+      frames: seconds(8),
       paint: (canvas, frame) => canvas.show(view, Math.round(frame * 2.4)),
     },
     {
       name: 'shake, somebody comes in it',
-      ...{ fps, frames: seconds(10) },
+      fps,
+      frames: seconds(10),
       paint(canvas, frame) {
         const [x, y] = frame > seconds(2) && frame < seconds(8) ? shaken[frame]! : [3, 3];
         canvas.show(view, Math.round(x), 0);
@@ -166,7 +170,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'light off and on',
-      ...{ fps, frames: seconds(8) },
+      fps,
+      frames: seconds(8),
       paint(canvas, frame) {
         canvas.show(first);
         canvas.paste(person, 200, ground);
@@ -175,7 +180,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'exposure ramp',
-      ...{ fps, frames: seconds(10) },
+      fps,
+      frames: seconds(10),
       paint(canvas, frame) {
         canvas.show(second);
         canvas.paste(person, 300, ground);
@@ -184,7 +190,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'fog comes and goes',
-      ...{ fps, frames: seconds(12) },
+      fps,
+      frames: seconds(12),
       paint(canvas, frame) {
         canvas.show(third);
         canvas.paste(person, 240, ground);
@@ -194,7 +201,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'night, a small person stops',
-      ...{ fps, frames: seconds(16) },
+      fps,
+      frames: seconds(16),
       paint(canvas, frame) {
         canvas.show(pictures[9]!);
         const x = between(-person.width, 280, (frame - seconds(3)) / seconds(4));
@@ -204,7 +212,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'slow walkers',
-      ...{ fps, frames: seconds(12) },
+      fps,
+      frames: seconds(12),
       paint(canvas, frame) {
         canvas.show(pictures[10]!);
         // The first moves by about a block of the gate in a second, the other by a third of one.
@@ -214,7 +223,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'a vehicle fills the picture and stops',
-      ...{ fps, frames: seconds(10) },
+      fps,
+      frames: seconds(10),
       paint(canvas, frame) {
         canvas.show(pictures[11]!);
         const x = between(-vehicle.width, (SCENE_WIDTH - vehicle.width) / 2, (frame - seconds(2)) / seconds(1.5));
@@ -224,7 +234,9 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'low bit rate, a key frame each second',
-      ...{ fps, frames: seconds(12), encode: ['-b:v', '80k', '-maxrate', '80k', '-bufsize', '80k', '-g', '25'] },
+      fps,
+      frames: seconds(12),
+      encode: ['-b:v', '80k', '-maxrate', '80k', '-bufsize', '80k', '-g', '25'],
       paint(canvas, frame) {
         canvas.show(pictures[12]!);
         canvas.paste(person, 100 + between(0, 200, (frame - seconds(7)) / seconds(5)), ground);
@@ -232,7 +244,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'a still minute, then a walker',
-      ...{ fps: 10, frames: 700 },
+      fps: 10,
+      frames: 700,
       paint(canvas, frame) {
         canvas.show(pictures[13]!);
         canvas.paste(otherPerson, between(-otherPerson.width, 320, (frame - 600) / 80), ground);
@@ -240,7 +253,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'infrared light comes on, then somebody',
-      ...{ fps, frames: seconds(14) },
+      fps,
+      frames: seconds(14),
       sigmaAt: (sigma, frame) => (frame < seconds(4) ? sigma : sigma + 6),
       paint(canvas, frame) {
         canvas.show(pictures[14]!);
@@ -251,7 +265,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'light that flickers, somebody comes in it',
-      ...{ fps, frames: seconds(12) },
+      fps,
+      frames: seconds(12),
       paint(canvas, frame) {
         canvas.show(pictures[15]!);
         canvas.paste(otherPerson, between(-otherPerson.width, 300, (frame - seconds(6)) / seconds(4)), ground);
@@ -260,7 +275,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'a night without anybody',
-      ...{ fps, frames: seconds(20) },
+      fps,
+      frames: seconds(20),
       paint(canvas) {
         canvas.show(pictures[9]!);
         canvas.light(0.3, 6);
@@ -268,7 +284,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'a dim room, somebody comes and stops',
-      ...{ fps, frames: seconds(14) },
+      fps,
+      frames: seconds(14),
       paint(canvas, frame) {
         canvas.show(pictures[3]!);
         const x = between(-person.width, 280, (frame - seconds(4)) / seconds(3));
@@ -278,7 +295,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'a light comes on in a dim room, somebody is there',
-      ...{ fps, frames: seconds(12) },
+      fps,
+      frames: seconds(12),
       paint(canvas, frame) {
         canvas.show(pictures[4]!);
         if (frame >= seconds(6)) canvas.paste(person, 260, ground);
@@ -287,7 +305,9 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'low quality, a slow walker stops',
-      ...{ fps, frames: seconds(18), encode: ['-crf', '34', '-g', '250'] },
+      fps,
+      frames: seconds(18),
+      encode: ['-crf', '34', '-g', '250'],
       paint(canvas, frame) {
         canvas.show(pictures[5]!);
         canvas.paste(person, 100 + between(0, 120, (frame - seconds(5)) / seconds(9)), ground);
@@ -295,7 +315,9 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'low quality, a still minute, then a slow walker',
-      ...{ fps: 10, frames: 700, encode: ['-crf', '30', '-g', '50'] },
+      fps: 10,
+      frames: 700,
+      encode: ['-crf', '30', '-g', '50'],
       paint(canvas, frame) {
         canvas.show(pictures[7]!);
         canvas.paste(otherPerson, between(-otherPerson.width, 120, (frame - 600) / 100), ground);
@@ -303,7 +325,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     },
     {
       name: 'five frames a second, somebody comes after a still minute',
-      ...{ fps: 5, frames: 375 },
+      fps: 5,
+      frames: 375,
       paint(canvas, frame) {
         canvas.show(pictures[8]!);
         canvas.paste(person, between(-person.width, 300, (frame - 300) / 40), ground);
@@ -312,7 +335,8 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
     ...NOISES.flatMap((noise) => CRFS.map((crf) => stillCamera(clip[0]!, noise, crf))),
     {
       name: 'a street',
-      ...{ fps: 10, frames: clip.length },
+      fps: 10,
+      frames: clip.length,
       paint: (canvas, frame) => canvas.show(clip[frame]!),
     },
   ];
@@ -328,7 +352,9 @@ const CRFS = [18, 23, 30, 34];
 function stillCamera(picture: Picture, noise: number, crf: number): HardScene {
   return {
     name: `still, noise ${noise}, crf ${crf}`,
-    ...{ fps: 25, frames: 500, sigmas: [0] },
+    fps: 25,
+    frames: 500,
+    sigmas: [0],
     encode: ['-vf', `noise=alls=${noise}:allf=t`, '-crf', String(crf)],
     paint: (canvas) => canvas.show(picture),
   };

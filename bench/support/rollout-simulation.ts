@@ -160,9 +160,15 @@ export class SimulatedRollout {
     const panels = rolloutPanels({ scoreThreshold: () => SCORE_THRESHOLD, judgesDeviceTime: () => true });
     const [from, to] = [versionOf('old'), versionOf('new')];
     const settings = {
-      ...{ pipeline: 'people', from, to, versions: [from, to], minFrames: MIN_FRAMES },
+      pipeline: 'people',
+      from,
+      to,
+      versions: [from, to],
+      minFrames: MIN_FRAMES,
       steps: [0, ...scenario.steps, 100],
-      ...{ holdMs: scenario.holdSeconds * 1000, guards: panels.check({}), shadowRatio: SHADOW_RATIO },
+      holdMs: scenario.holdSeconds * 1000,
+      guards: panels.check({}),
+      shadowRatio: SHADOW_RATIO,
       // As `rollout start` does where the first share has no stream.
       shadow: membersOf(this.#names, scenario.steps[0]!).length === 0,
     };
@@ -208,8 +214,9 @@ export class SimulatedRollout {
     const members = membersOf(this.#names, share);
     const next = membersOf(this.#names, steps[step + 1] ?? 0);
     const evidence = {
-      ...{ frames: this.#stepFrames, unready: this.#panel.withoutBaseline(next).length },
-      ...{ silent: this.#panel.silent(members).length },
+      frames: this.#stepFrames,
+      unready: this.#panel.withoutBaseline(next).length,
+      silent: this.#panel.silent(members).length,
       needsControl: isAlone(this.#rollout) && this.#load.needsControl,
       reports: [...this.#panel.reports(), ...(isAlone(this.#rollout) ? [this.#load.report(this.#nowMs)] : [])],
     };
@@ -284,8 +291,17 @@ export class SimulatedRollout {
     const latenciesMs = Array.from({ length: frames }, (_, i) => this.#latency(stream, i) * factor);
     return {
       ...this.#ofHost(busy),
-      ...{ stream: name, side, frames, dropped, failed, latenciesMs, boxes: 0, scoreSum: 0, seconds: 1 },
-      ...{ deviceMs: frames * DEVICE_MS * (1 + 0.1 * normal(this.#random)), fpsAttained: frames },
+      stream: name,
+      side,
+      frames,
+      dropped,
+      failed,
+      latenciesMs,
+      boxes: 0,
+      scoreSum: 0,
+      seconds: 1,
+      deviceMs: frames * DEVICE_MS * (1 + 0.1 * normal(this.#random)),
+      fpsAttained: frames,
       ...(target === undefined ? {} : { target }),
     };
   }
@@ -340,7 +356,8 @@ export class SimulatedRollout {
     const isPublished = ({ score }: Detection): boolean => score >= SCORE_THRESHOLD;
     const isWeak = ({ score }: Detection): boolean => score < SCORE_THRESHOLD && score >= SCORE_THRESHOLD - SCORE_SLACK;
     return {
-      ...{ control: control.filter(isPublished), candidate: candidate.filter(isPublished) },
+      control: control.filter(isPublished),
+      candidate: candidate.filter(isPublished),
       weak: { control: control.filter(isWeak), candidate: candidate.filter(isWeak) },
     };
   }

@@ -58,7 +58,10 @@ class FakeRunner implements StreamRunner {
 function portOf(runner: FakeRunner): FleetPublisherOptions['port'] {
   const never = (): (() => void) => () => undefined;
   return {
-    ...{ onPublished: never, onEvent: never, onPreview: never, watchPreviews: () => undefined },
+    onPublished: never,
+    onEvent: never,
+    onPreview: never,
+    watchPreviews: () => undefined,
     onReport: (listener) => {
       const timer = setInterval(() => {
         const streams = [...runner.configs.values()].map((config) => ({

@@ -52,11 +52,10 @@ export class TableEvaluator implements Evaluator {
     const runs = [a, b, b, a].map((configuration) => this.#trial(configuration));
     const fps = runs.map((run) => run.fps);
     return {
-      ...{
-        before: { ...runs[0]!, fps: (fps[0]! + fps[3]!) / 2 },
-        after: { ...runs[1]!, fps: (fps[1]! + fps[2]!) / 2 },
-      },
-      ...{ ratios: [fps[1]! / fps[0]!, fps[2]! / fps[3]!] as const, measurements: [] },
+      before: { ...runs[0]!, fps: (fps[0]! + fps[3]!) / 2 },
+      after: { ...runs[1]!, fps: (fps[1]! + fps[2]!) / 2 },
+      ratios: [fps[1]! / fps[0]!, fps[2]! / fps[3]!] as const,
+      measurements: [],
     };
   }
 
@@ -89,7 +88,11 @@ export class TableEvaluator implements Evaluator {
     const allowed = this.#index.table.maxLoss;
     const isAllowed = loss <= allowed;
     return {
-      ...{ verdict: isAllowed ? 'passed' : 'refused', chance: isAllowed ? 1 : 0, loss, upperBound: loss, allowed },
+      verdict: isAllowed ? 'passed' : 'refused',
+      chance: isAllowed ? 1 : 0,
+      loss,
+      upperBound: loss,
+      allowed,
       reason: `loses ${loss.toFixed(4)} AP, ${allowed} are allowed`,
       ap: this.#index.apOf(configuration),
       differences: [],
@@ -101,7 +104,10 @@ export class TableEvaluator implements Evaluator {
     const { fps, p99Ms, cpuMs } = this.#entry(configuration);
     const { decode, preprocess, infer, main } = cpuMs;
     return {
-      ...{ fps: fps * this.#noise(), p99Ms, meetsTargets: p99Ms <= this.#mostP99Ms, measurements: [] },
+      fps: fps * this.#noise(),
+      p99Ms,
+      meetsTargets: p99Ms <= this.#mostP99Ms,
+      measurements: [],
       cpuMsPerFrame: { ...cpuMs, total: decode + preprocess + infer + main },
     };
   }

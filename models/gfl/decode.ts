@@ -51,8 +51,13 @@ function findLevels(outputs: ReadonlyMap<string, OutputTensor>, { name, input }:
       );
     }
     return {
-      ...{ stridePx, columns, cells, classes: scores.dims[2]!, bins: distances.dims[2]! / 4 },
-      ...{ scores: scores.data as Float32Array, distances: distances.data as Float32Array },
+      stridePx,
+      columns,
+      cells,
+      classes: scores.dims[2]!,
+      bins: distances.dims[2]! / 4,
+      scores: scores.data as Float32Array,
+      distances: distances.data as Float32Array,
     };
   });
   // Throws an error that lists the received outputs.

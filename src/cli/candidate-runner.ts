@@ -28,7 +28,12 @@ export async function withEngine<T>(
 ): Promise<T> {
   const batch = model.batch === 'free' ? 1 : model.batch;
   const engine = await loadEngine({
-    ...{ ...on, precision, model, maxBatch: batch, batchSizes: [batch], intraThreads: 1 },
+    ...on,
+    precision,
+    model,
+    maxBatch: batch,
+    batchSizes: [batch],
+    intraThreads: 1,
     fake: { callMs: 0, frameMs: 0, rows: [] },
   });
   try {

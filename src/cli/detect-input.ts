@@ -133,7 +133,11 @@ async function readPictures(job: ReadJob, item: DetectItem, done: Recorded, take
     };
     const startAt = startAfter({ frames: next, ptsUs: 0 });
     const input: StreamInput = {
-      ...{ source: null, imagePaths: sources, label: `${sources.length} pictures`, policy: 'file', picture: null },
+      source: null,
+      imagePaths: sources,
+      label: `${sources.length} pictures`,
+      policy: 'file',
+      picture: null,
       bulk,
       startAfter: startAt,
     };
@@ -158,9 +162,14 @@ async function readStream({ runtime, stop }: ReadJob, start: () => Promise<Runti
     const { stream, error, isStopped } = await runToEnd(runtime, start, stop);
     const { published, in: entered } = stream.telemetry.frames(0);
     return {
-      ...{ frames: published, entered, decodeErrors: stream.decoding.errors, ...stream.decoding.report(stream.config) },
-      ...{ cached: stream.telemetry.results.cached, warnings: stream.warnings },
-      ...{ error: error?.toWire() ?? null, isInterrupted: isStopped },
+      frames: published,
+      entered,
+      decodeErrors: stream.decoding.errors,
+      ...stream.decoding.report(stream.config),
+      cached: stream.telemetry.results.cached,
+      warnings: stream.warnings,
+      error: error?.toWire() ?? null,
+      isInterrupted: isStopped,
     };
   } catch (thrown) {
     const error = SightlineError.from(thrown, 'SOURCE_UNREADABLE').toWire();

@@ -63,15 +63,13 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
     }
     const isResumed = resume?.left.isContinued === true;
     const outputs = await DetectOutputs.open({
-      ...{
-        plan,
-        classes: runtime.spec.classes,
-        attributes: attributesIn(runtime),
-        isResumed,
-        before: resume?.left,
-        io,
-        onFailure,
-      },
+      plan,
+      classes: runtime.spec.classes,
+      attributes: attributesIn(runtime),
+      isResumed,
+      before: resume?.left,
+      io,
+      onFailure,
     });
     await resume?.begin(onNotice).catch(async (error: unknown) => {
       await outputs.close(false);
@@ -81,8 +79,19 @@ export async function runDetect({ plan, jobs, flags, opening, ffmpeg, io }: Plan
     const bar = startProgress(io, 'files', { ownEstimate: true, everyMinute: flags.json !== true });
     const progress = new TotalProgress(bar, plan.items);
     const job = {
-      ...{ runtime, outputs, flags, stages, access, classes, io, stop, onFailure },
-      ...{ items: plan.items, jobs, resume, progress },
+      runtime,
+      outputs,
+      flags,
+      stages,
+      access,
+      classes,
+      io,
+      stop,
+      onFailure,
+      items: plan.items,
+      jobs,
+      resume,
+      progress,
     };
     const items = await detectAll(job).finally(() => bar.stop());
     const summaries = inputsOf(items);

@@ -115,7 +115,8 @@ const FINISHED = 'finished';
 function leftBy(before: EarlierRun | null, now: Conditions, isResumed: boolean): Left {
   const anew = (notice: string | null, replaced: WrittenLabels | null = null): Left => ({
     ...NOTHING,
-    ...{ notice, replaced },
+    notice,
+    replaced,
   });
   if (before === null) {
     const notice = 'nothing to resume: no interrupted run with these outputs; starting at the first frame';

@@ -55,7 +55,10 @@ export async function evaluateModel(
   const { spec, engine, provider, precision, seconds } = collected;
   const { length } = annotations.images;
   const evaluation = {
-    ...{ model: spec.name, engine, provider, precision },
+    model: spec.name,
+    engine,
+    provider,
+    precision,
     inputSize: `${spec.input.width}x${spec.input.height}`,
     resizeBy: flags.resizeBy,
     tiles: flags.tiles ?? null,

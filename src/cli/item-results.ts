@@ -59,7 +59,10 @@ export class ItemResults {
   /** Pictures are written one after the other. */
   #writing: Promise<unknown> = Promise.resolve();
   readonly #counts: { -readonly [K in keyof ResultCounters]: number } = {
-    ...{ inferred: 0, tracked: 0, unchanged: 0, cached: 0 },
+    inferred: 0,
+    tracked: 0,
+    unchanged: 0,
+    cached: 0,
   };
   /** One for each source. */
   readonly #tallies: readonly SourceTally[];
@@ -107,7 +110,11 @@ export class ItemResults {
     const fps = end.seconds === 0 ? 0 : end.frames / end.seconds;
     const inputs = this.#tallies.map(
       ({ frames, detections, warning, error }, i): InputSummary => ({
-        ...{ source: isPicture ? sources[i]!.path : this.label, frames, detections, seconds, fps },
+        source: isPicture ? sources[i]!.path : this.label,
+        frames,
+        detections,
+        seconds,
+        fps,
         decodeErrors: end.decodeErrors,
         ...(end.decode === undefined ? {} : { decode: end.decode }),
         results: isPicture

@@ -148,7 +148,13 @@ function planOf(flags: LoadFlags, { pipeline, targets, ffmpeg }: PlanContext): L
   const owner = thisOwner();
   const wantedFps = targets.find(({ metric }) => metric === 'fps')?.limit ?? 0;
   return {
-    ...{ profile, protocol, seed, cameraHost, targets, cameras, ffmpeg },
+    profile,
+    protocol,
+    seed,
+    cameraHost,
+    targets,
+    cameras,
+    ffmpeg,
     mostCameras: Math.max(cameras, maxCameras),
     seconds: (flags.minutes ?? DEFAULT_MINUTES[profile]) * 60,
     fps: flags.cameraFps ?? Math.min(120, Math.max(CAMERA_FPS, wantedFps)),

@@ -123,7 +123,10 @@ export async function quantiseFor(
     model,
     on: { engine, provider: flags.provider ?? 'cpu', openvinoLibrary },
     frames: await calibrationFrames(calibration, model.spec, io),
-    ...{ labels, maxLoss, keepFloat, stop: io.stop },
+    labels,
+    maxLoss,
+    keepFloat,
+    stop: io.stop,
     onProgress: (text) => note(io, `${engine}: ${text}`),
   });
 }

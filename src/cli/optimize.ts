@@ -73,7 +73,11 @@ const FLAGS = flagTable({
 type OptimizeFlags = FlagsOf<typeof FLAGS>;
 
 const SEARCH_WORK: Readonly<Record<WorkKind, string>> = {
-  ...{ probe: 'engines timed', trial: 'runs', screen: 'screened', pair: 'pairs', confirm: 'verdicts' },
+  probe: 'engines timed',
+  trial: 'runs',
+  screen: 'screened',
+  pair: 'pairs',
+  confirm: 'verdicts',
   compare: 'comparisons',
 };
 
@@ -238,9 +242,17 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
     throw wrongCommand('--holdout-annotations: expected --annotations and --images too, which the search uses');
   await requireDistinct(labels, holdOut);
   return {
-    ...{ subject, maxLoss, seed, annotations, images, environment, ffmpeg },
+    subject,
+    maxLoss,
+    seed,
+    annotations,
+    images,
+    environment,
+    ffmpeg,
     target: flags.target ?? null,
-    ...{ labels, holdOut, acceptsCounts: flags.acceptCounts === true },
+    labels,
+    holdOut,
+    acceptsCounts: flags.acceptCounts === true,
     // The layers that stay in float are chosen, so the held-out pictures must not choose them.
     quantise:
       calibration === undefined

@@ -69,7 +69,9 @@ export function unlabelledEvidence(model: CompiledModel, frames: readonly Uint8A
   const { width, height } = model.spec.input;
   const demands = { agreement: true, tracks: false, counts: false };
   return {
-    ...{ measure: 'F1 against float', ground: { kind: 'video', demands }, model },
+    measure: 'F1 against float',
+    ground: { kind: 'video', demands },
+    model,
     pictures: frames.map((frame) => ({ frame, placement: UNMOVED, width, height })),
     leastScore: model.spec.scoreThreshold * AGREEMENT_SHARE,
   };

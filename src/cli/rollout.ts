@@ -150,7 +150,12 @@ async function startBody(file: string | undefined, flags: StartFlags): Promise<o
   return {
     ...changes,
     ...(evaluated === undefined ? {} : { labelled: evaluatedVerdict(evaluated, candidate) }),
-    ...{ steps, holdMs: hold, minFrames, shadow: shadow === true, partial: partial === true, by: userName() },
+    steps,
+    holdMs: hold,
+    minFrames,
+    shadow: shadow === true,
+    partial: partial === true,
+    by: userName(),
     ...(shadowRatio === undefined ? {} : { shadowRatio }),
     ...(guards === undefined ? {} : { guards: readGuards(guards) }),
     ...recordedBody(flags),
@@ -176,7 +181,8 @@ async function pipelineBody(path: string, { detector, answers }: Pick<StartFlags
   return {
     settings: {
       model: { ...model, name: absolute(model.name) },
-      ...{ batch, ...(lanes === undefined ? {} : { lanes }) },
+      batch,
+      ...(lanes === undefined ? {} : { lanes }),
       ...rolledSettings({ defaults, streams }),
     },
     ...(predicted === null ? {} : { predicted }),

@@ -121,7 +121,10 @@ async function serve(
     const onNotice = (text: string): void => log.info({}, text);
     const streams = () => host.runtime.streams.map(({ config }) => config).filter(({ id }) => !isPictureStream(id));
     const rollouts = await HostRollouts.tryOpen(host, config, {
-      ...{ environment, onNotice, incidents, streams },
+      environment,
+      onNotice,
+      incidents,
+      streams,
       fleet: null,
     });
     const shown = rollouts === null ? {} : { rollouts };

@@ -60,7 +60,10 @@ async function add(name: string, { role, expires, ...flags }: AddFlags, io: CliI
   const nowMs = Date.now();
   const token = newToken();
   const record: TokenRecord = {
-    ...{ name, role, hash: hashOfToken(token), createdAt: new Date(nowMs).toISOString() },
+    name,
+    role,
+    hash: hashOfToken(token),
+    createdAt: new Date(nowMs).toISOString(),
     ...(expires === undefined ? {} : { expiresAt: expiryOf(expires, nowMs) }),
   };
   const path = fileOf(flags, io);

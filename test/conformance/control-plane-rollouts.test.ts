@@ -173,7 +173,9 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
     expect(await store.restore(old, decisions)).toBe(false);
     expect(await read()).toEqual(newest);
     expect(await beat('b', second), 'a host that has it is not sent it again').toMatchObject({
-      ...{ fence: second, rollout: null, decisions: [] },
+      fence: second,
+      rollout: null,
+      decisions: [],
     });
     expect((await store.history()).length).toBeGreaterThan(0);
     const third = await store.change(promote(newest, actor, seen(newest)), second, null);

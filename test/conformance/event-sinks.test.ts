@@ -37,7 +37,8 @@ interface Opened {
 async function open(type: string, settings: object): Promise<Opened> {
   const texts: string[] = [];
   const sinks = await openSinks([sinkConfig.parse({ type, send: ['events'], ...settings })], {
-    ...{ classes: ['person'], stdout: new TextSink() },
+    classes: ['person'],
+    stdout: new TextSink(),
     onFailure: ({ message, details }) => texts.push(JSON.stringify([message, details])),
     onRecovery: () => undefined,
     onNotice: (text) => texts.push(text),

@@ -228,8 +228,12 @@ describe('the spool of a webhook', () => {
     const sinks = await openSinks(
       paths.map((path) => sinkConfig.parse({ type: 'webhook', url: `${base}/${path}` })),
       {
-        ...{ classes: ['person'], stdout: new TextSink(), spoolFolder: parent },
-        ...{ onFailure: () => undefined, onRecovery: () => undefined, onNotice: (text) => texts.push(text) },
+        classes: ['person'],
+        stdout: new TextSink(),
+        spoolFolder: parent,
+        onFailure: () => undefined,
+        onRecovery: () => undefined,
+        onNotice: (text) => texts.push(text),
       },
     );
     return { sinks, texts, failures: [] };

@@ -25,7 +25,10 @@ function told(
 ): EventMessage {
   const moment = (ms: number) => ({ at: new Date(ms).toISOString(), ptsUs: (ms - atMs) * 1000 });
   const rule = ruleEvent(id, phase === 'new' ? 0 : 1, phase, {
-    ...{ stream: 'gate-1', ...moment(atMs + lastedMs), began: moment(atMs), raised: moment(atMs) },
+    stream: 'gate-1',
+    ...moment(atMs + lastedMs),
+    began: moment(atMs),
+    raised: moment(atMs),
     ...(phase === 'end' ? { ended: moment(atMs + lastedMs) } : {}),
     ...more,
   });
@@ -207,14 +210,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('events, alerts and coun
   it('opens an event: why, its rule, its way, how sure, what was not watched, and who is told', async () => {
     const now = Date.now();
     const life: Partial<RuleEvent> = {
-      ...{
-        path: [
-          [0.1, 0.5],
-          [0.4, 0.6],
-          [0.5, 0.5],
-        ],
-        reason: 'person 7 has stayed in zone door for 15.0 s',
-      },
+      path: [
+        [0.1, 0.5],
+        [0.4, 0.6],
+        [0.5, 0.5],
+      ],
+      reason: 'person 7 has stayed in zone door for 15.0 s',
       best: { frame: 4, ptsUs: 1, box: [320, 180, 64, 128], score: 0.9, width: 640, height: 360 },
       blind: { seconds: 3, reason: 'black' },
     };

@@ -19,7 +19,10 @@ describe.skipIf(browserPath === undefined)(browserTitle('counts by hour and heat
   beforeEach(async () => {
     nowMs = Date.now();
     history = await History.open({
-      ...{ path: null, maxBytes: 2 ** 24, days: 90, onNotice: () => undefined },
+      path: null,
+      maxBytes: 2 ** 24,
+      days: 90,
+      onNotice: () => undefined,
       wallMs: () => nowMs,
     });
   });
@@ -31,8 +34,15 @@ describe.skipIf(browserPath === undefined)(browserTitle('counts by hour and heat
       const trackId = fromS + Math.floor(i / 25) + 1;
       const crossing = { lineId: 'gate', trackId, label, direction: 'left-to-right', ptsUs: 0 };
       history.observe({
-        ...{ streamId, run: 'r', frame: fromS * 25 + i, ptsUs: (fromS * 25 + i) * 40_000, width: 640, height: 360 },
-        ...{ by: 'inferred', times: {}, zones: [{ id: 'doorway', inside: 2 }] },
+        streamId,
+        run: 'r',
+        frame: fromS * 25 + i,
+        ptsUs: (fromS * 25 + i) * 40_000,
+        width: 640,
+        height: 360,
+        by: 'inferred',
+        times: {},
+        zones: [{ id: 'doorway', inside: 2 }],
         detections: [{ classId: 0, label, score: 0.9, box: [300, 140, 40, 40], trackId }],
         ...(i % 25 === 0 ? { crossings: [crossing] } : {}),
       } as unknown as PublishedFrame);

@@ -173,8 +173,15 @@ describe.skipIf(browserPath === undefined)(browserTitle('rules on the dashboard'
     expect(await save()).toEqual({
       events: [
         {
-          ...{ kind: 'count', above: 2, zone: 'yard', for: '5s', labels: ['person'], cooldown: '10m' },
-          ...{ times: { timeZone: 'Europe/Berlin', on: ['mon-fri 07:30-18:00'] }, when: 'count < 9.0', id: 'crowd' },
+          kind: 'count',
+          above: 2,
+          zone: 'yard',
+          for: '5s',
+          labels: ['person'],
+          cooldown: '10m',
+          times: { timeZone: 'Europe/Berlin', on: ['mon-fri 07:30-18:00'] },
+          when: 'count < 9.0',
+          id: 'crowd',
         },
       ],
     });

@@ -128,7 +128,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('settings on the dashboa
         const { scrollWidth, clientWidth } = await page
           .locator('#add-dialog')
           .evaluate((node: { scrollWidth: number; clientWidth: number }) => ({
-            ...{ scrollWidth: node.scrollWidth, clientWidth: node.clientWidth },
+            scrollWidth: node.scrollWidth,
+            clientWidth: node.clientWidth,
           }));
         expect(scrollWidth, `${width}, ${scheme}`).toBeLessThanOrEqual(clientWidth);
       }

@@ -37,7 +37,11 @@ describe.skipIf(browserPath === undefined)(browserTitle('video'), () => {
     const event = (phase: EventPhase, atS: number, more: Partial<RuleEvent> = {}): RuleEvent => {
       const moment = (s: number) => ({ at: new Date(zeroMs + s * 1000).toISOString(), ptsUs: s * 1e6 });
       return ruleEvent('e1', phase === 'new' ? 0 : 1, phase, {
-        ...{ stream: 'gate-1', rule: 'loiter', ...moment(atS), began: moment(8), raised: moment(8) },
+        stream: 'gate-1',
+        rule: 'loiter',
+        ...moment(atS),
+        began: moment(8),
+        raised: moment(8),
         best: { frame: 230, ptsUs: 230 * FRAME_US, box: [320, 180, 64, 128], score: 0.9, width: 640, height: 360 },
         ...more,
       });
@@ -154,7 +158,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('video'), () => {
     const zeroMs = Date.now() - 60_000;
     const moment = { at: new Date(zeroMs + 8000).toISOString(), ptsUs: 8e6 };
     const rule = ruleEvent('e2', 0, 'end', {
-      ...{ stream: 'gate-1', rule: 'loiter', ...moment, began: moment, raised: moment, ended: moment },
+      stream: 'gate-1',
+      rule: 'loiter',
+      ...moment,
+      began: moment,
+      raised: moment,
+      ended: moment,
     });
     rig.play(8, zeroMs);
     rig.recorder.onEvent({ ...rule, phase: 'new' });

@@ -9,7 +9,9 @@ import { openWholeGateway } from '../support/open-gateways.ts';
 const RATE: Remedy = {
   kind: 'rate',
   text: 'lower the rate to 3.8 frames/s',
-  ...{ fps: 15.2, streamFps: 3.8, isEstimate: false },
+  fps: 15.2,
+  streamFps: 3.8,
+  isEstimate: false,
   basis: 'what this host infers now',
   changes: [
     {
@@ -20,7 +22,10 @@ const RATE: Remedy = {
   ],
 };
 const OVERLOAD: OverloadReport = {
-  ...{ sinceMs: 0, stage: 'infer', askedFps: 72, doneFps: 12 },
+  sinceMs: 0,
+  stage: 'infer',
+  askedFps: 72,
+  doneFps: 12,
   text: 'Detection cannot keep up: you ask 72 frames/s, this machine does 12: lower the rate to 3.8 frames/s.',
   remedies: [RATE],
 };

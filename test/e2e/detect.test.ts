@@ -44,8 +44,14 @@ describe('sightline detect', () => {
     expect(lines().map(({ frame }) => frame)).toEqual(Array.from({ length: 30 }, (_, i) => i));
     expect(lines().map(({ ptsUs }) => ptsUs)).toEqual(Array.from({ length: 30 }, (_, i) => i * 40_000));
     expect(lines()[0]).toEqual({
-      ...{ stream: clip, source: clip, frame: 0, ptsUs: 0, width: 320, height: 180 },
-      ...{ by: 'inferred', detections: [] },
+      stream: clip,
+      source: clip,
+      frame: 0,
+      ptsUs: 0,
+      width: 320,
+      height: 180,
+      by: 'inferred',
+      detections: [],
     });
   });
 

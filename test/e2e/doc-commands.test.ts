@@ -76,7 +76,9 @@ const COMMANDS: Readonly<Record<string, Run>> = {
   // docs/make-faster.md and docs/benchmarks.md
   'sightline events door.mp4 --rules door.yaml': { instead: RULES, more: FAKE, says: /door\.mp4: \d+ events?/ },
   'sightline events door.mp4 --rules new.yaml --compare old.yaml': {
-    ...{ instead: RULES, more: FAKE, says: /compared: 0 gained, 0 lost/ },
+    instead: RULES,
+    more: FAKE,
+    says: /compared: 0 gained, 0 lost/,
   },
   'sightline detect door.mp4 --track --out door.jsonl': { more: FAKE, says: /door\.mp4/ },
   'sightline events door.jsonl --rules door.yaml': { instead: RULES, says: /door\.jsonl: \d+ events?/ },

@@ -58,11 +58,13 @@ describe('sightline run with streams that cannot be started', () => {
     const found = await streams();
     expect([...found.keys()].sort()).toEqual(['good', 'late', 'never', 'text']);
     expect(found.get('late')).toMatchObject({
-      ...{ state: 'failed', lastError: expect.stringContaining('late.mp4: no such file') },
+      state: 'failed',
+      lastError: expect.stringContaining('late.mp4: no such file'),
       startFailure: { code: 'SOURCE_NOT_FOUND', retryAtMs: expect.any(Number) },
     });
     expect(found.get('text')).toMatchObject({
-      ...{ state: 'failed', lastError: expect.stringContaining('it is not a video') },
+      state: 'failed',
+      lastError: expect.stringContaining('it is not a video'),
       startFailure: { code: 'SOURCE_UNREADABLE', retryAtMs: expect.any(Number) },
     });
     expect(found.get('never')).toMatchObject({

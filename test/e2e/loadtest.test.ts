@@ -64,14 +64,12 @@ describe('sightline loadtest', () => {
     expect(code, stderr).toBe(0);
     const result = JSON.parse(stdout) as LoadResult;
     expect(result).toMatchObject({
-      ...{
-        profile: 'baseline',
-        subject: pipeline,
-        verdict: 'met',
-        breakPoint: null,
-        recoverySeconds: null,
-        slopes: [],
-      },
+      profile: 'baseline',
+      subject: pipeline,
+      verdict: 'met',
+      breakPoint: null,
+      recoverySeconds: null,
+      slopes: [],
       targets: [
         { target: 'p50<=2000ms', state: 'met' },
         { target: 'drops<=50%', state: 'met' },

@@ -187,7 +187,8 @@ describe('changes of streams over REST', () => {
     await changeAll(url);
     const diff = await cliHere(['pipeline', 'diff', at('p.yaml'), '--json'], env);
     expect(JSON.parse(diff.stdout).streams).toMatchObject({
-      ...{ door: { changed: { maxFps: { file: 8, now: 5 } } }, gate: { isRemoved: true } },
+      door: { changed: { maxFps: { file: 8, now: 5 } } },
+      gate: { isRemoved: true },
       yard: { added: { source: SOURCE, every: 2 }, isPaused: true },
     });
     const { stdout } = await cliHere(['pipeline', 'export', at('p.yaml')], env);

@@ -56,13 +56,14 @@ try {
 /** As strict as a project can be: the declarations of the package and of what they name are checked as well. */
 const TSCONFIG = {
   compilerOptions: {
-    ...{ module: 'nodenext', target: 'es2023', lib: ['es2023'], types: ['node'] },
-    ...{
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noPropertyAccessFromIndexSignature: true,
-      skipLibCheck: false,
-    },
+    module: 'nodenext',
+    target: 'es2023',
+    lib: ['es2023'],
+    types: ['node'],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noPropertyAccessFromIndexSignature: true,
+    skipLibCheck: false,
   },
   files: ['example.ts'],
 };

@@ -12,7 +12,9 @@ const STREAMS = ['a', 'b', 'c', 'd'];
 const FPS = 25;
 /** Machines that run tests are busy, so the limits of these guards are wide. Each takes 32 blocks of about six seconds. */
 const GUARDS = {
-  ...{ p99: { margin: 10 }, fps: { margin: 0.3 }, drops: { margin: 0.3 } },
+  p99: { margin: 10 },
+  fps: { margin: 0.3 },
+  drops: { margin: 0.3 },
 };
 
 /** Two boxes in every frame, in pixels of an input that is `scale` times 320x192: x, y, width, height, score, class. */

@@ -39,7 +39,9 @@ describe.skipIf(sharedDir === null || redisMissing !== null)(
     };
     const startHost = async (id: string, name: string, modelRoots: readonly string[]): Promise<HostProcess> => {
       const pipeline = {
-        ...{ name, description: 'Bicycles.', model: { name: 'yolox-nano', engine: 'onnx', threads: 1 } },
+        name,
+        description: 'Bicycles.',
+        model: { name: 'yolox-nano', engine: 'onnx', threads: 1 },
         fleet: { capacityFps: 20, roots: [folder, realpathSync(sharedDir!)], schemes: ['file'] },
         rollout: { modelRoots },
       };

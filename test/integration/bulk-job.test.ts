@@ -75,8 +75,14 @@ describe('a job', () => {
     expect(expected.length).toBeGreaterThan(100);
     const rows = await parquetRows(join(out, 'reordered.mp4.parquet'));
     const table = rows.map(({ stream, source, frame, ptsUs, label, score, x, y, boxWidth, boxHeight, trackId }) => ({
-      ...{ stream, source, frame: Number(frame), ptsUs: Number(ptsUs), label, score },
-      ...{ box: [x, y, boxWidth, boxHeight], trackId },
+      stream,
+      source,
+      frame: Number(frame),
+      ptsUs: Number(ptsUs),
+      label,
+      score,
+      box: [x, y, boxWidth, boxHeight],
+      trackId,
     }));
     expect(table).toEqual(expected);
     rmSync(join(out, 'reordered.mp4.jsonl'));

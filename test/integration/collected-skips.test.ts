@@ -32,7 +32,8 @@ describe('what the gate records of skipped work', () => {
     const rows = [10, 20, 100, 100, score, 0];
     const { model, batch, lanes } = parsePipeline(
       JSON.stringify({
-        ...{ name: 'still', description: 'Made up.' },
+        name: 'still',
+        description: 'Made up.',
         model: { name: 'centernet', engine: 'fake', scoreThreshold: 0.4, fake: { rows } },
       }),
       'test',

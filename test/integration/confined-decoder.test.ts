@@ -83,18 +83,34 @@ describe.skipIf(!hasProc)('a child that reads media (needs /proc)', () => {
 
   it('gets what ffmpeg needs of the environment, and no secret', async () => {
     const environment = readEnvironment({
-      ...{ PATH: process.env.PATH, LANG: 'C.UTF-8', LC_TIME: 'C', LD_LIBRARY_PATH: '/usr/lib', TMPDIR: '/tmp' },
-      ...{ LIBVA_DRIVER_NAME: 'iHD', CUDA_VISIBLE_DEVICES: '0', HOME: '/root', FFREPORT: 'file=/tmp/log' },
-      ...{ SIGHTLINE_TOKEN: 'secret', REDIS_URL: 'redis://:secret@redis', AWS_SECRET_ACCESS_KEY: 'secret' },
-      ...{ NPM_TOKEN: 'secret', http_proxy: 'http://user:secret@proxy', LD_PRELOAD: '/tmp/evil.so' },
+      PATH: process.env.PATH,
+      LANG: 'C.UTF-8',
+      LC_TIME: 'C',
+      LD_LIBRARY_PATH: '/usr/lib',
+      TMPDIR: '/tmp',
+      LIBVA_DRIVER_NAME: 'iHD',
+      CUDA_VISIBLE_DEVICES: '0',
+      HOME: '/root',
+      FFREPORT: 'file=/tmp/log',
+      SIGHTLINE_TOKEN: 'secret',
+      REDIS_URL: 'redis://:secret@redis',
+      AWS_SECRET_ACCESS_KEY: 'secret',
+      NPM_TOKEN: 'secret',
+      http_proxy: 'http://user:secret@proxy',
+      LD_PRELOAD: '/tmp/evil.so',
     });
     const ffmpeg = await openFfmpeg({ ...environment, ffmpegPath: testFfmpeg.path }, () => undefined);
     const { child, outcome } = await start(ffmpeg, ['-i', `file:${fifo}`, ...DECODE], { reads: [fifo] });
     await waitFor('ffmpeg to open the pipe', () => ffmpegWith(fifo).some(({ pid }) => isFfmpeg(pid)));
     const { PWD: _, OLDPWD: __, SHLVL: ___, ...variables } = variablesOf(child.pid);
     expect(variables).toEqual({
-      ...{ PATH: process.env.PATH, LANG: 'C.UTF-8', LC_TIME: 'C', LD_LIBRARY_PATH: '/usr/lib', TMPDIR: '/tmp' },
-      ...{ LIBVA_DRIVER_NAME: 'iHD', CUDA_VISIBLE_DEVICES: '0' },
+      PATH: process.env.PATH,
+      LANG: 'C.UTF-8',
+      LC_TIME: 'C',
+      LD_LIBRARY_PATH: '/usr/lib',
+      TMPDIR: '/tmp',
+      LIBVA_DRIVER_NAME: 'iHD',
+      CUDA_VISIBLE_DEVICES: '0',
     });
     child.kill();
     await outcome;

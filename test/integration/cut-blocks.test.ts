@@ -228,7 +228,10 @@ describe('blocks of a long recording', () => {
     const path = await copy(plain, 'rotated.mp4', '-metadata:s:v', 'rotate=90');
     const { blocks } = await cut(path);
     const source = parseSource(blocks[3]!.path, {
-      ...{ loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 },
+      loop: false,
+      realtime: false,
+      rtspTransport: 'tcp',
+      readTimeoutMs: 5000,
     });
     const whole = parseSource(path, { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 });
     const { width, height } = await probeSource(testFfmpeg, whole, 20_000);

@@ -66,7 +66,8 @@ describe('all frames are decoded, and the report says why', () => {
   it('of a recording without other frames than key frames', async () => {
     const motion = (await clips.regular()).find(([what]) => what === 'key frames alone')![1];
     expect(await decodable(motion)).toMatchObject({
-      ...{ decodes: ['all'], whyNotFewer: 'all frames of the recording are key frames' },
+      decodes: ['all'],
+      whyNotFewer: 'all frames of the recording are key frames',
     });
   });
 

@@ -41,7 +41,10 @@ const find = (networks = LOCAL) =>
   findDevices(new NetworkList(networks, '--network'), 800, new AbortController().signal, nextPort);
 const ask = (url: string, login: typeof LOGIN | null = LOGIN, timeoutMs = 2_000) =>
   new OnvifDevice({
-    ...{ url, address: '127.0.0.1', login, timeoutMs },
+    url,
+    address: '127.0.0.1',
+    login,
+    timeoutMs,
     dialler: new Dialler({ ...FREE_ACCESS, networks: LOCAL }),
   }).profiles();
 const failure = (promise: Promise<unknown>): Promise<string> =>

@@ -172,7 +172,10 @@ describe.skipIf(redisMissing !== null)('events of rules in a fleet over a real R
     const line = new CutState(own.state);
     const eventLine = new CutEvents(own.events);
     const events = new LeasedEvents({
-      ...{ events: eventLine, hostId: id, incidents: new Incidents(), onNotice: () => undefined },
+      events: eventLine,
+      hostId: id,
+      incidents: new Incidents(),
+      onNotice: () => undefined,
       deliver: (event, mayHandOut) => host.deliverEvent(event, mayHandOut),
     });
     const host = await PipelineHost.open(parsePipeline(JSON.stringify(FILE), 'test'), {
@@ -186,8 +189,12 @@ describe.skipIf(redisMissing !== null)('events of rules in a fleet over a real R
     host.onRuleEvent((event) => handedOut.push({ host: id, event }));
     const { liveFps: _, bulkFps: __, streams: ___, segments: ____, ...card } = hostCard(id, 60);
     const agent = new HostAgent({
-      ...{ control: { state: line, bus: own.bus }, runner: fleetRunner(host), events },
-      ...{ card: { ...card, startedMs: Date.now() }, beatMs: BEAT_MS, leaseMs: LEASE_MS },
+      control: { state: line, bus: own.bus },
+      runner: fleetRunner(host),
+      events,
+      card: { ...card, startedMs: Date.now() },
+      beatMs: BEAT_MS,
+      leaseMs: LEASE_MS,
       plan: { ...PLAN_DEFAULTS, fillRatio: 0.8, movesPerSecond: 100 },
       onDraining: () => undefined,
       onNotice: () => undefined,

@@ -96,8 +96,15 @@ describe.skipIf(redisMissing !== null)('a signed fleet, and somebody who has onl
   it('cannot submit a job, and cannot add a task to one', async () => {
     const [host, stranger] = [await join(NEW), await join(null)];
     const job = {
-      ...{ id: 'j1', pipeline: 'bulk', inputs: ['/videos/a.mp4'], outDir: '/out', track: false, every: 1 },
-      ...{ segmentSeconds: 0, priority: 0, createdMs: Date.now() },
+      id: 'j1',
+      pipeline: 'bulk',
+      inputs: ['/videos/a.mp4'],
+      outDir: '/out',
+      track: false,
+      every: 1,
+      segmentSeconds: 0,
+      priority: 0,
+      createdMs: Date.now(),
     };
     await stranger.control.tasks.submit({ ...job, id: 'forged' });
     await host.control.tasks.submit(job);

@@ -54,14 +54,18 @@ describe.skipIf(sharedDir === null)('the gate on real models (needs the shared f
   function options(model: string, precision = 'f32'): CollectOptions {
     const pipeline = parsePipeline(
       JSON.stringify({
-        ...{ name: 'gate', description: 'A candidate.' },
+        name: 'gate',
+        description: 'A candidate.',
         model: { name: model, engine: 'onnx', precision },
       }),
       'test',
     );
     const environment = {
-      ...{ ffmpegPath: testFfmpeg.path, searchPath: '', token: undefined },
-      ...{ modelPath: [folder, ...modelPlaces.modelPath], cacheDir: modelPlaces.cacheDir },
+      ffmpegPath: testFfmpeg.path,
+      searchPath: '',
+      token: undefined,
+      modelPath: [folder, ...modelPlaces.modelPath],
+      cacheDir: modelPlaces.cacheDir,
     };
     return { ...pipeline, environment, onNotice: () => undefined };
   }
@@ -159,7 +163,8 @@ describe.skipIf(sharedDir === null)('the gate on real models (needs the shared f
   describe('on a clip', () => {
     const stream = parseStream(
       {
-        ...{ id: 'clip', source: join(shared, 'videos', 'bikes.mp4') },
+        id: 'clip',
+        source: join(shared, 'videos', 'bikes.mp4'),
         lines: [{ id: 'road', from: [0.5, 0], to: [0.5, 1], anchor: 'center' }],
         zones: [{ id: 'left', polygon: LEFT_HALF }],
       },

@@ -42,7 +42,12 @@ describe('several models in one runtime', () => {
     const { spec } = live.runtime;
     const model = { spec, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' } as const;
     const engine: EngineRequest = {
-      ...{ engine: 'fake', provider: 'none', model, maxBatch: 4, batchSizes: null, intraThreads: 1 },
+      engine: 'fake',
+      provider: 'none',
+      model,
+      maxBatch: 4,
+      batchSizes: null,
+      intraThreads: 1,
       fake: { callMs: 2, frameMs: 0, rows: rowsOf(score) },
     };
     const batching = { maxBatch: 4, maxDelayMs: 5, timeoutMs: 10_000, cacheResults: 0 };

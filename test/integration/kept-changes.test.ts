@@ -27,7 +27,9 @@ describe('a pipeline that is restarted', () => {
   const config = (streams: readonly object[]) =>
     parsePipeline(
       JSON.stringify({
-        ...{ name: 'kept', description: 'Changed at random.', lanes: 1 },
+        name: 'kept',
+        description: 'Changed at random.',
+        lanes: 1,
         model: { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs: 0 } },
         defaults: { policy: 'live', realtime: true },
         streams: streams.map((stream) => ({ source: SOURCE, ...stream })),
@@ -46,7 +48,10 @@ describe('a pipeline that is restarted', () => {
       token: undefined,
     };
     host = await PipelineHost.open(pipeline, {
-      ...{ environment, stdout: process.stdout, onNotice: () => undefined, admit },
+      environment,
+      stdout: process.stdout,
+      onNotice: () => undefined,
+      admit,
       sources: { path: place().pipelinePath, overlay },
     });
     await host.start();

@@ -19,7 +19,14 @@ import { childrenWith, isAlive } from '../support/processes.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const CAMERA: CameraSpec = {
-  ...{ id: 'cam', width: 320, height: 180, fps: 20, jitterMs: 0, burst: null, events: [], seed: 1 },
+  id: 'cam',
+  width: 320,
+  height: 180,
+  fps: 20,
+  jitterMs: 0,
+  burst: null,
+  events: [],
+  seed: 1,
   pictures: { kind: 'test' },
 };
 
@@ -137,7 +144,10 @@ describe('a load test on a pipeline with a fake engine', () => {
     const streams = [{ id: 'a', source: 'synthetic:testsrc2' }];
     const text = { name: 'load', description: 'A load test.', model, lanes: 1, batch: { maxBatch: 1 }, streams };
     const environment = {
-      ...{ ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [], token: undefined },
+      ffmpegPath: testFfmpeg.path,
+      searchPath: '',
+      modelPath: [],
+      token: undefined,
       cacheDir: join(tmpdir(), 'sightline-no-cache'),
     };
     const note = (line: string): void => void notes.push(line);
@@ -146,9 +156,19 @@ describe('a load test on a pipeline with a fake engine', () => {
     return runLoadTest(
       subject,
       {
-        ...{ profile: 'stress', cameras: 6, mostCameras: 24, seconds: 30, fps: 2, size: { width: 160, height: 96 } },
-        ...{ targets: parseTargets('drops<=2%'), protocol: 'http', seed: 1, pictures: { kind: 'test' } },
-        ...{ cameraHost: '127.0.0.1', ffmpeg: testFfmpeg, streamId: (n: number) => `camera-${n}` },
+        profile: 'stress',
+        cameras: 6,
+        mostCameras: 24,
+        seconds: 30,
+        fps: 2,
+        size: { width: 160, height: 96 },
+        targets: parseTargets('drops<=2%'),
+        protocol: 'http',
+        seed: 1,
+        pictures: { kind: 'test' },
+        cameraHost: '127.0.0.1',
+        ffmpeg: testFfmpeg,
+        streamId: (n: number) => `camera-${n}`,
         ...changes,
       },
       { signal: new AbortController().signal, note },
@@ -193,12 +213,10 @@ describe('a load test on a pipeline with a fake engine', () => {
     const stop = new AbortController();
     const pipeline = parsePipeline(
       JSON.stringify({
-        ...{
-          name: 'load',
-          description: 'A load test.',
-          lanes: 1,
-          streams: [{ id: 'a', source: 'synthetic:testsrc2' }],
-        },
+        name: 'load',
+        description: 'A load test.',
+        lanes: 1,
+        streams: [{ id: 'a', source: 'synthetic:testsrc2' }],
         model: { engine: 'fake', inputSize: '160x96', threads: 1 },
       }),
       'test',
@@ -215,9 +233,19 @@ describe('a load test on a pipeline with a fake engine', () => {
     const running = runLoadTest(
       subject,
       {
-        ...{ profile: 'baseline', cameras: 2, mostCameras: 2, seconds: 600, fps: 5, size: null, targets: [] },
-        ...{ protocol: 'rtsp', seed: 1, pictures: { kind: 'test' }, cameraHost: '127.0.0.1' },
-        ...{ ffmpeg: testFfmpeg, streamId: (n: number) => `camera-${n}` },
+        profile: 'baseline',
+        cameras: 2,
+        mostCameras: 2,
+        seconds: 600,
+        fps: 5,
+        size: null,
+        targets: [],
+        protocol: 'rtsp',
+        seed: 1,
+        pictures: { kind: 'test' },
+        cameraHost: '127.0.0.1',
+        ffmpeg: testFfmpeg,
+        streamId: (n: number) => `camera-${n}`,
       },
       { signal: stop.signal, note: (text) => text.startsWith('starting') && stop.abort() },
     );

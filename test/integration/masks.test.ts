@@ -57,8 +57,14 @@ async function secretVideo(seed: number, size: string, sar = '1', rotation = 0):
 
 function specOf(resize: ModelSpec['input']['resize']): ModelSpec {
   return {
-    ...{ name: 'm', family: 'yolox', classes: ['person'], nmsIou: null, scoreThreshold: 0.5, maxDetections: 10 },
-    ...{ classesPerBox: 'best', input: { width: 96, height: 64, resize } },
+    name: 'm',
+    family: 'yolox',
+    classes: ['person'],
+    nmsIou: null,
+    scoreThreshold: 0.5,
+    maxDetections: 10,
+    classesPerBox: 'best',
+    input: { width: 96, height: 64, resize },
   };
 }
 
@@ -161,7 +167,9 @@ describe('masks of a stream that runs', () => {
     ];
     const right = left.map(([x, y]) => [1 - x!, y]);
     const file = {
-      ...{ name: 'masked', description: 'Masks.', lanes: 1 },
+      name: 'masked',
+      description: 'Masks.',
+      lanes: 1,
       model: { engine: 'fake', inputSize: '320x192', threads: 1 },
       preview: { fps: 30 },
       streams: [{ id: 'cam', source: 'synthetic:color=color=white:size=320x180:rate=30', realtime: true }],

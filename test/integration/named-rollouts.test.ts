@@ -21,11 +21,16 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The score of its only box tells which version found it. */
 const detector = (score: number): object => ({
-  ...{ engine: 'fake', threads: 1, inputSize: '64x64' },
+  engine: 'fake',
+  threads: 1,
+  inputSize: '64x64',
   fake: { callMs: 1, rows: [10, 20, 30, 40, score, 0] },
 });
 const camera = (id: string, more: object = {}): object => ({
-  ...{ id, source: 'synthetic:testsrc2=size=64x64:rate=30', policy: 'live', realtime: true },
+  id,
+  source: 'synthetic:testsrc2=size=64x64:rate=30',
+  policy: 'live',
+  realtime: true,
   ...more,
 });
 
@@ -37,7 +42,10 @@ async function open() {
   const streams = [camera('a'), camera('b', { model: 'night' })];
   const config = checkPipeline({ name: 'street', description: 'x', model, models, rollout, streams }, 'test');
   const environment = {
-    ...{ ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [], token: undefined },
+    ffmpegPath: testFfmpeg.path,
+    searchPath: '',
+    modelPath: [],
+    token: undefined,
     cacheDir: join(folder, 'cache'),
   };
   const [onNotice, incidents] = [(): void => undefined, new Incidents()];
@@ -45,7 +53,10 @@ async function open() {
   const host = await PipelineHost.open(config, { environment, stdout: process.stdout, onNotice, admit });
   closing.push(() => host.stop());
   const rollouts = (await HostRollouts.tryOpen(host, config, {
-    ...{ environment, onNotice, incidents, fleet: null },
+    environment,
+    onNotice,
+    incidents,
+    fleet: null,
     streams: () => host.runtime.streams.map((stream) => stream.config),
   }))!;
   closing.push(() => rollouts.close());

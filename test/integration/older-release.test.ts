@@ -81,8 +81,15 @@ describe.skipIf(redisMissing !== null)('a fleet with an older release', () => {
 
   async function showFleet(control: ControlPlane): Promise<FleetView> {
     const view = new FleetView({
-      ...{ control, own: new RuntimeDouble(), hostId: 'new-host', pipeline: PIPELINE, defaults: {}, incidents },
-      ...{ admitStream: () => undefined, admitJob: () => undefined, advise: () => scaleReport(1) },
+      control,
+      own: new RuntimeDouble(),
+      hostId: 'new-host',
+      pipeline: PIPELINE,
+      defaults: {},
+      incidents,
+      admitStream: () => undefined,
+      admitJob: () => undefined,
+      advise: () => scaleReport(1),
     });
     open.push(view);
     await view.start();

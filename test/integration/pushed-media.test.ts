@@ -102,7 +102,9 @@ describe.each([
 
   it('is refused outside of the networks that are allowed, also by a name', async () => {
     const narrow = await RuledHost.open({
-      ...{ ffmpegPath: testFfmpeg.path, cacheDir: folder.path, fleet: { networks: ['10.0.0.0/8'] } },
+      ffmpegPath: testFfmpeg.path,
+      cacheDir: folder.path,
+      fleet: { networks: ['10.0.0.0/8'] },
     });
     try {
       for (const name of ['127.0.0.1', 'localhost']) {

@@ -84,7 +84,11 @@ describe('sightline events --recorded', () => {
     const path = join(rig.root, 'live.db');
     let now = T0_MS;
     const history = await History.open({
-      ...{ path, maxBytes: 2 ** 24, days: 1e4, onNotice: () => undefined, wallMs: () => now },
+      path,
+      maxBytes: 2 ** 24,
+      days: 1e4,
+      onNotice: () => undefined,
+      wallMs: () => now,
     });
     const raise = async (rule: string, fromS: number, toS: number, kind: RuleEvent['kind'] = 'dwells') => {
       // The clock of the camera is an hour off.

@@ -24,7 +24,8 @@ const MODEL = { name: 'yolox-nano', engine: 'onnx', threads: 1 };
 const SECONDS = 40;
 /** People come and go on this clip, so that it has events without end. */
 const RULES = {
-  ...{ track: true, every: 5 },
+  track: true,
+  every: 5,
   events: ['1s', '2s', '3s'].map((time) => ({ id: `seen-${time}`, kind: 'appears', for: time, labels: ['person'] })),
 };
 
@@ -45,7 +46,10 @@ async function open() {
   const more = { recording: { folder }, rollout: { folder: `${folder}-rollouts` } };
   const config = checkPipeline({ name: 'street', description: 'x', model: MODEL, streams, ...more }, 'test');
   const environment = {
-    ...{ ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [join(sharedDir!, 'models')], token: undefined },
+    ffmpegPath: testFfmpeg.path,
+    searchPath: '',
+    modelPath: [join(sharedDir!, 'models')],
+    token: undefined,
     cacheDir: join(rig.root, 'cache'),
   };
   const [onNotice, incidents] = [(): void => undefined, new Incidents()];
@@ -53,7 +57,10 @@ async function open() {
   const host = await PipelineHost.open(config, { environment, stdout: process.stdout, onNotice, admit });
   closing.push(() => host.stop());
   const rollouts = (await HostRollouts.tryOpen(host, config, {
-    ...{ environment, onNotice, incidents, fleet: null },
+    environment,
+    onNotice,
+    incidents,
+    fleet: null,
     streams: () => host.runtime.streams.map((stream) => stream.config),
   }))!;
   closing.push(() => rollouts.close());
@@ -66,7 +73,9 @@ async function open() {
 
 const request = (model: object, more: object = {}) => ({
   settings: { model: modelConfig.parse({ ...MODEL, ...model }) },
-  ...{ steps: [100], holdMs: 0, shadow: true },
+  steps: [100],
+  holdMs: 0,
+  shadow: true,
   recorded: { fromMs: T0_MS, toMs: T0_MS + SECONDS * 1000 },
   ...more,
 });

@@ -153,7 +153,8 @@ describe('a recording', () => {
       for (let hour = 0; hour < 24; hour++) {
         const { labels = [], rule = '' } = seen[hour] ?? {};
         const events = labels.map((label, i) => ({
-          ...{ id: idOf(day, hour, i), rule: rule === 'in' && day % 3 > 0 ? 'seen' : rule },
+          id: idOf(day, hour, i),
+          rule: rule === 'in' && day % 3 > 0 ? 'seen' : rule,
           ...(label === null ? {} : { label }),
           raised: { ptsUs: atUs + 1e6 },
         }));
@@ -375,7 +376,8 @@ describe('an export', () => {
     expect(manifest).toMatchObject({ gaps: [], missingFrames: 0 });
     expect(decoded(path)).toBe(manifest.frames);
     const text = execFileSync(testFfmpeg.path, ['-i', path, '-c', 'copy', '-f', 'framecrc', '-'], {
-      ...{ encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] as const },
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'] as const,
     });
     const rows = text
       .split('\n')

@@ -66,7 +66,9 @@ function picturesOf(path: string): string[] {
   const exact = passthrough(testFfmpeg.major).flatMap((each) => each.split(' '));
   const args = ['-hide_banner', '-loglevel', 'error', '-i', path, '-map', '0:v:0', ...exact, '-f', 'framemd5', '-'];
   const text = execFileSync(testFfmpeg.path, args, {
-    ...{ encoding: 'utf8', maxBuffer: 2 ** 26, stdio: ['ignore', 'pipe', 'ignore'] as const },
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+    stdio: ['ignore', 'pipe', 'ignore'] as const,
   });
   return text.split('\n').flatMap((line) => (/^\d/.test(line) ? [line.split(',').at(-1)!.trim()] : []));
 }
@@ -90,8 +92,12 @@ describe.skipIf(rtspScript.path === null)(`GStreamer's RTSP server ${rtspScript.
     expect(got.slice(0, 250)).toEqual(sent);
     await recorder.onStopped('cam', false);
     expect(figuresOf(recorder)).toEqual({
-      ...{ to: `rtsp://127.0.0.1:${server.port}/door`, state: 'waiting', connections: 1 },
-      ...{ sentFrames: frames, skippedFrames: 0, problem: null },
+      to: `rtsp://127.0.0.1:${server.port}/door`,
+      state: 'waiting',
+      connections: 1,
+      sentFrames: frames,
+      skippedFrames: 0,
+      problem: null,
     });
     expect(said).toEqual([]);
   });
@@ -282,7 +288,10 @@ describe.skipIf(rtspScript.path === null)(`a host ${rtspScript.reason}`, () => {
     const settings = { id: 'cam', source: file, loop: true, maxAgeMs: 60_000, queueSize: 64 };
     const config = parsePipeline(
       JSON.stringify({
-        ...{ name: 'pushed', description: 'Pushed.', lanes: 1, fleet: { networks: ['10.0.0.0/8'] } },
+        name: 'pushed',
+        description: 'Pushed.',
+        lanes: 1,
+        fleet: { networks: ['10.0.0.0/8'] },
         model: { engine: 'fake', inputSize: '64x64', threads: 1 },
         streams: [{ ...settings, restream }],
       }),
@@ -291,7 +300,9 @@ describe.skipIf(rtspScript.path === null)(`a host ${rtspScript.reason}`, () => {
     const admission = new Admission(config.fleet);
     const host = await PipelineHost.open(config, {
       environment: {
-        ...{ ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [] },
+        ffmpegPath: testFfmpeg.path,
+        searchPath: '',
+        modelPath: [],
         cacheDir: rig.root,
         token: undefined,
       },

@@ -62,7 +62,11 @@ describe('streams that take turns between two versions', () => {
     const config = parsePipeline(JSON.stringify({ name: 'people', description: 'A camera.' }), 'test');
     const { runtime } = live;
     const streams = new HostStreams({
-      ...{ runtime, config, sinks: new ResultSinks([]), environment, onNotice },
+      runtime,
+      config,
+      sinks: new ResultSinks([]),
+      environment,
+      onNotice,
       sourceRules: { accessOf: () => FREE_ACCESS },
     });
     const modelRoots = { roots: [], files: [] };

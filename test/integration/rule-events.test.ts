@@ -143,7 +143,10 @@ it('an alert tells its events by its own sink, and the ledger of the channel is 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const sink = (path: string) => ({
-    ...{ type: 'webhook', url: `http://127.0.0.1:${port}/${path}`, send: ['events'], spoolMaxMb: 0 },
+    type: 'webhook',
+    url: `http://127.0.0.1:${port}/${path}`,
+    send: ['events'],
+    spoolMaxMb: 0,
   });
   const alerts = [{ on: ['seen'], to: ['webhook-2'], hold: '1h' }];
   // On a busy machine a stream can take longer to open than the other rule waits.

@@ -92,7 +92,8 @@ describe.skipIf(sharedDir === null)('networks of others as second stages (needs 
     const line = join(tasks, 'pictures/en_rec.jpg');
     const [text] = await look(
       {
-        ...{ name: 'text', on: { minPixels: 1 } },
+        name: 'text',
+        on: { minPixels: 1 },
         model: { name: join(tasks, 'models/ch_PP-OCRv4_rec_infer.onnx'), engine: 'onnx', inputSize: '1088x48' },
       },
       [{ path: line, box: [0, 0, 100_000, 100_000] }],
@@ -131,7 +132,8 @@ describe.skipIf(sharedDir === null)('networks of others as second stages (needs 
     const { persons } = expected();
     const found = await look(
       {
-        ...{ name: 'like', on: { minPixels: 1 } },
+        name: 'like',
+        on: { minPixels: 1 },
         model: { name: join(tasks, 'models/osnet_x0_25_msmt17.onnx'), family: 'embedding', engine: 'onnx' },
       },
       persons.map(({ image, bbox }) => ({ path: picture(image), box: bbox })),

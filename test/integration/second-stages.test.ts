@@ -21,8 +21,10 @@ const misfit = { name: writeClassifier(folder, 'misfit', ['red', 'green'], netwo
 const broken = { name: writeClassifier(folder, 'broken', ['a', 'b', 'c'], writeBlackNetwork(folder)), engine: 'onnx' };
 /** Says `yes` of everything, after some time. */
 const yes = (callMs: number, more: object = {}): object => ({
-  ...{ name: writeClassifier(folder, 'yes', ['yes', 'no']), engine: 'fake' },
-  ...{ fake: { callMs, rows: [0, 0, 0, 0, 0.9, 0] }, ...more },
+  name: writeClassifier(folder, 'yes', ['yes', 'no']),
+  engine: 'fake',
+  fake: { callMs, rows: [0, 0, 0, 0, 0.9, 0] },
+  ...more,
 });
 
 /** A car on each colour, which grow, 360 x 180. */

@@ -14,7 +14,9 @@ import { StagedHost } from '../support/staged-host.ts';
 
 const tasks = join(sharedDir ?? '', 'tasks');
 const like = {
-  ...{ name: 'like', on: { labels: ['person'], minPixels: 1 }, per: 'bestOfTrack' },
+  name: 'like',
+  on: { labels: ['person'], minPixels: 1 },
+  per: 'bestOfTrack',
   model: { name: join(tasks, 'models/osnet_x0_25_msmt17.onnx'), family: 'embedding', engine: 'onnx' },
 };
 const folder = mkdtempSync(join(tmpdir(), 'sightline-similar-'));

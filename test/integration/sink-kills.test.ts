@@ -165,7 +165,13 @@ describe('SIGKILL at random moments', () => {
       server.close();
     });
     const options = (run: string, more: object = {}) => ({
-      ...{ kind: 'webhook', url, spoolFolder: at('spool'), batchMs: 50, firstRetryMs: 20, maxRetryMs: 50, run },
+      kind: 'webhook',
+      url,
+      spoolFolder: at('spool'),
+      batchMs: 50,
+      firstRetryMs: 20,
+      maxRetryMs: 50,
+      run,
       ...more,
     });
 

@@ -68,8 +68,10 @@ describe('work that need not be done', () => {
     // The first 5 pictures, both changes, and 5 pictures of rest after each; some at key frames, and one after five seconds.
     expect(inferred.length).toBeLessThanOrEqual(40);
     expect(stream.telemetry.results).toEqual({
-      ...{ inferred: inferred.length, unchanged: FRAMES - inferred.length },
-      ...{ tracked: 0, cached: 0 },
+      inferred: inferred.length,
+      unchanged: FRAMES - inferred.length,
+      tracked: 0,
+      cached: 0,
     });
     const [first] = results.get('still')!;
     for (const { detections } of results.get('still')!) expect(detections).toEqual(first!.detections);

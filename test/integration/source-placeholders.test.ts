@@ -40,11 +40,16 @@ describe('a host whose pipeline file has placeholders', async () => {
     gone: `${placeholder('env', 'GONE')}`,
   };
   const variables = {
-    ...{ CLIP: secretClip, CAM_USER: 'hidden-user', CAM_PASS: 'hidden-word-of-the-camera' },
-    ...{ GONE: join(folder.path, 'gone-hidden-word.mp4'), HOOK_PATH: 'hidden-word-of-the-path' },
+    CLIP: secretClip,
+    CAM_USER: 'hidden-user',
+    CAM_PASS: 'hidden-word-of-the-camera',
+    GONE: join(folder.path, 'gone-hidden-word.mp4'),
+    HOOK_PATH: 'hidden-word-of-the-path',
   };
   const host = await RuledHost.open({
-    ...{ ffmpegPath: testFfmpeg.path, cacheDir: folder.path, fleet: { roots: [folder.path] } },
+    ffmpegPath: testFfmpeg.path,
+    cacheDir: folder.path,
+    fleet: { roots: [folder.path] },
     streams: [
       { id: 'clip', source: sources.clip },
       { id: 'camera', source: sources.camera },
@@ -52,11 +57,9 @@ describe('a host whose pipeline file has placeholders', async () => {
     ],
     sinks: [
       {
-        ...{
-          type: 'webhook',
-          url: `http://127.0.0.1:${portOf(hook)}/${placeholder('env', 'HOOK_PATH')}`,
-          batchSize: 5,
-        },
+        type: 'webhook',
+        url: `http://127.0.0.1:${portOf(hook)}/${placeholder('env', 'HOOK_PATH')}`,
+        batchSize: 5,
         headers: { 'X-Key': `key ${placeholder('file', pathFile)}` },
       },
     ],

@@ -55,8 +55,14 @@ describe('the test of a source', () => {
   it('reports codec, display size, frame rates, length and what is ignored', async () => {
     const report = await test(withSound);
     expect(report).toMatchObject({
-      ...{ source: withSound, codec: 'h264', width: 213, height: 120, statedFps: 29.97 },
-      ...{ ignoredAudio: ['aac'], timeProblems: [], frames: 60 },
+      source: withSound,
+      codec: 'h264',
+      width: 213,
+      height: 120,
+      statedFps: 29.97,
+      ignoredAudio: ['aac'],
+      timeProblems: [],
+      frames: 60,
     });
     expect(report.measuredFps).toBeCloseTo(29.97, 1);
     expect(report.durationMs).toBeGreaterThan(1990);

@@ -48,7 +48,10 @@ describe('a trial with real processes and a fake engine', () => {
     return {
       signal: new AbortController().signal,
       note: (text) => void notes.push(text),
-      ...{ seconds: 1.5, windowSeconds: 0.5, warmUpSeconds: 0.5, limitSeconds: 6 },
+      seconds: 1.5,
+      windowSeconds: 0.5,
+      warmUpSeconds: 0.5,
+      limitSeconds: 6,
       interference: EVERYTHING,
       ...changes,
     };

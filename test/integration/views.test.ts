@@ -179,12 +179,14 @@ describe('a box in the picture', () => {
     path: '',
     // Stored at 132 to 150 of 240 columns, which are displayed 4/3 as wide.
     boxOf: () => ({ x: 176, y: 60, width: 24, height: 16 }),
-    ...{ shown, kept: shown },
+    shown,
+    kept: shown,
   };
   const resized = {
     path: '',
     boxOf: ({ meta }: ViewedFrame) => (meta.width === 320 ? BOX : { x: 62, y: 100, width: 12, height: 12 }),
-    ...{ shown, kept: shown },
+    shown,
+    kept: shown,
   };
 
   beforeAll(async () => {

@@ -37,7 +37,10 @@ it('a file is held back by a webhook that is slow, and every result arrives in o
   const text = { name: 'hook', description: 'A slow receiver.', model, lanes: 1, sinks: [sink], fleet };
   const host = await PipelineHost.open(parsePipeline(JSON.stringify(text), 'test'), {
     environment: {
-      ...{ ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [], token: undefined },
+      ffmpegPath: testFfmpeg.path,
+      searchPath: '',
+      modelPath: [],
+      token: undefined,
       cacheDir: join(tmpdir(), 'sightline-no-cache'),
     },
     stdout: process.stdout,

@@ -14,8 +14,14 @@ declare const channel: { send(value: object): Promise<void>; end(): Promise<void
 /** Declarations of the package as it is compiled, so that the pages are checked as a user's program is. */
 const TSCONFIG = {
   compilerOptions: {
-    ...{ module: 'esnext', moduleResolution: 'bundler', target: 'es2023', types: ['node'], noEmit: true },
-    ...{ lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable'], skipLibCheck: true, strict: false },
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    target: 'es2023',
+    types: ['node'],
+    noEmit: true,
+    lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable'],
+    skipLibCheck: true,
+    strict: false,
     paths: {
       sightline: [resolve('dist/src/index.d.ts')],
       'sightline/client': [resolve('dist/src/wire/client/index.d.ts')],

@@ -13,17 +13,22 @@ describe('the environment of tests', () => {
 
   it('keeps places, and how packages are fetched', () => {
     const kept = {
-      ...{ PATH: '/bin', FFMPEG_PATH: '/ffmpeg', SIGHTLINE_SHARED: '/shared', SIGHTLINE_CACHE_DIR: '/cache' },
-      ...{ npm_config_registry: 'https://registry.example', npm_config_https_proxy: 'http://proxy.example' },
+      PATH: '/bin',
+      FFMPEG_PATH: '/ffmpeg',
+      SIGHTLINE_SHARED: '/shared',
+      SIGHTLINE_CACHE_DIR: '/cache',
+      npm_config_registry: 'https://registry.example',
+      npm_config_https_proxy: 'http://proxy.example',
     };
     const settings = {
-      ...{
-        SIGHTLINE_MODEL_PATH: '/models',
-        SIGHTLINE_TOKEN: 'a',
-        SIGHTLINE_TOKENS_FILE: '/b',
-        SIGHTLINE_FLEET_KEYS: 'c',
-      },
-      ...{ REDIS_URL: 'redis://:d@localhost', REDIS_CA_FILE: '/e', NODE_OPTIONS: '--inspect', npm_config_omit: 'dev' },
+      SIGHTLINE_MODEL_PATH: '/models',
+      SIGHTLINE_TOKEN: 'a',
+      SIGHTLINE_TOKENS_FILE: '/b',
+      SIGHTLINE_FLEET_KEYS: 'c',
+      REDIS_URL: 'redis://:d@localhost',
+      REDIS_CA_FILE: '/e',
+      NODE_OPTIONS: '--inspect',
+      npm_config_omit: 'dev',
     };
     const env: NodeJS.ProcessEnv = { ...kept, ...settings };
     forgetSettings(env);

@@ -26,7 +26,10 @@ const seconds = Number(process.env.SOAK_SECONDS ?? 20);
 
 const FILE_FRAMES = 200;
 const NO_ENVIRONMENT = {
-  ...{ ffmpegPath: undefined, searchPath: '', modelPath: [], token: undefined },
+  ffmpegPath: undefined,
+  searchPath: '',
+  modelPath: [],
+  token: undefined,
   cacheDir: join(tmpdir(), 'sightline-no-cache'),
 };
 const CAMERAS = ['c0', 'c1', 'c2', 'c3'];
@@ -86,7 +89,9 @@ describe.skipIf(!hasProc)(`random faults and changes for ${seconds} s (needs /pr
       ] as const)
         await loadFake(live.runtime, name, inputSize);
       const streams = new HostStreams({
-        ...{ runtime: live.runtime, sinks: new ResultSinks([]), onNotice: () => undefined },
+        runtime: live.runtime,
+        sinks: new ResultSinks([]),
+        onNotice: () => undefined,
         config: { sinks: [], preview: previewConfig.parse({}) },
         environment: NO_ENVIRONMENT,
         sourceRules: { accessOf: () => FREE_ACCESS },

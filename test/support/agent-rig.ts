@@ -216,7 +216,10 @@ export class AgentRig {
     const eventLine = new CutEvents(this.ruleEvents);
     this.#lines.push(line, eventLine);
     const leased = new LeasedEvents({
-      ...{ events: eventLine, hostId: id, clock, incidents: new Incidents((text) => notices.push(text), clock) },
+      events: eventLine,
+      hostId: id,
+      clock,
+      incidents: new Incidents((text) => notices.push(text), clock),
       deliver: async (event, mayHandOut) => {
         await this.#stopped.get(id)?.resumed;
         // A process that was killed does nothing.

@@ -67,13 +67,11 @@ export class BulkRig {
       ffmpeg,
       runner: segmentRunner(runtime, ffmpeg),
       lendStages: new JobStages({
-        ...{
-          runtime,
-          batch: batchConfig.parse({}),
-          environment,
-          onNotice: () => undefined,
-          modelRoots: { roots: [root, ...roots], files: [] },
-        },
+        runtime,
+        batch: batchConfig.parse({}),
+        environment,
+        onNotice: () => undefined,
+        modelRoots: { roots: [root, ...roots], files: [] },
         onUnfit: async (error) => {
           this.unfit.push(error);
           return error;

@@ -5,7 +5,10 @@ import { hostReport, streamReport } from './sample-reports.ts';
 const person = { classId: 0, label: 'person', score: 0.9, box: [1.5, 2, 30, 40], trackId: 7 } as const;
 const frame = {
   ...publishedFrame('gate', 1, [person, { ...person, trackId: 8 }]),
-  ...{ fence: 7, run: '2026-03-01T06:00:00.000Z', capturedAtMs: 1_700_000_000_000, captureClock: 'arrival' },
+  fence: 7,
+  run: '2026-03-01T06:00:00.000Z',
+  capturedAtMs: 1_700_000_000_000,
+  captureClock: 'arrival',
   crossings: [{ lineId: 'door', trackId: 7, label: 'person', direction: 'left-to-right', ptsUs: -40_000 }],
   zones: [{ id: 'yard', inside: 2 }],
 } as const;
@@ -27,8 +30,16 @@ const BUS_SAMPLES: Readonly<Record<BusTopic, unknown>> = {
     message: '17 frames/s',
     details: { fps: 17.2, isLate: true, code: null, unit: 'fps' },
     rule: {
-      ...{ id: 'e1', seq: 0, phase: 'new', rule: 'yard', kind: 'dwells', stream: 'gate', reason: 'person 1 stays' },
-      ...{ began: { ptsUs: 1 }, raised: { ptsUs: 2 }, label: 'person' },
+      id: 'e1',
+      seq: 0,
+      phase: 'new',
+      rule: 'yard',
+      kind: 'dwells',
+      stream: 'gate',
+      reason: 'person 1 stays',
+      began: { ptsUs: 1 },
+      raised: { ptsUs: 2 },
+      label: 'person',
     },
   },
   detections: frame,

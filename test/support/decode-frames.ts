@@ -32,8 +32,16 @@ export async function decodeFrames(
 ): Promise<Decoded> {
   const headerTag = newHeaderTag();
   const args = decodeArguments(source, {
-    ...{ ffmpegMajor: ffmpeg.major, headerTag, canvas: { ...SIZE, fit: { mode: 'stretch' } } },
-    ...{ every: 1, maxFps: null, afterUs: null, takesCommands: false, hwaccel: 'none', threads: 1, ...choice },
+    ffmpegMajor: ffmpeg.major,
+    headerTag,
+    canvas: { ...SIZE, fit: { mode: 'stretch' } },
+    every: 1,
+    maxFps: null,
+    afterUs: null,
+    takesCommands: false,
+    hwaccel: 'none',
+    threads: 1,
+    ...choice,
   });
   // Nobody reads looks here, and there is no descriptor for them.
   const looks = args.indexOf(`pipe:${LOOK_PIPE}`);

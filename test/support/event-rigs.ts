@@ -91,8 +91,14 @@ export const mosquittoRig: RigKind = {
     const events: CloudEvent[] = [];
     // Its session survives, so that nothing is missed while it is away.
     const reader: MqttClient = await connectAsync({
-      ...{ host: '127.0.0.1', port: broker.port, protocol: 'mqtt', protocolVersion: 5, clientId: 'reader' },
-      ...{ clean: false, properties: { sessionExpiryInterval: 600 }, reconnectPeriod: 200 },
+      host: '127.0.0.1',
+      port: broker.port,
+      protocol: 'mqtt',
+      protocolVersion: 5,
+      clientId: 'reader',
+      clean: false,
+      properties: { sessionExpiryInterval: 600 },
+      reconnectPeriod: 200,
     });
     reader.on('error', () => undefined);
     reader.on('message', (_, payload) => events.push(JSON.parse(payload.toString()) as CloudEvent));
@@ -151,7 +157,9 @@ export const natsRig: RigKind = {
   async open() {
     const broker = await BrokerProcess.open(NATS);
     const connection: NatsConnection = await connectNats({
-      ...{ servers: `127.0.0.1:${broker.port}`, reconnectTimeWait: 200, maxReconnectAttempts: -1 },
+      servers: `127.0.0.1:${broker.port}`,
+      reconnectTimeWait: 200,
+      maxReconnectAttempts: -1,
     });
     const manager = await jetstreamManager(connection);
     const subjects = ['sightline.>'];
@@ -229,8 +237,11 @@ export const kafkaRig: RigKind = {
       empty: null,
       received: async () => {
         const consumer = new Consumer({
-          ...{ ...client, groupId: `reader-${randomUUID()}`, deserializers: stringDeserializers },
-          ...{ autocommit: false, maxWaitTime: 200 },
+          ...client,
+          groupId: `reader-${randomUUID()}`,
+          deserializers: stringDeserializers,
+          autocommit: false,
+          maxWaitTime: 200,
         });
         try {
           const ends = (await consumer.listOffsets({ topics: [topic] })).get(topic)!;

@@ -24,7 +24,9 @@ export async function everyScrape(): Promise<readonly string[]> {
   const decode = { frames: 'key', skipped: 40 } as const;
   const restream = {
     ...({ to: 'rtsp://media.example/gate', state: 'sending', problem: null } as const),
-    ...{ connections: 1, sentFrames: 1, skippedFrames: 1 },
+    connections: 1,
+    sentFrames: 1,
+    skippedFrames: 1,
   };
   placed.put({ ...streamReport('gate'), host: 'host-1', fence: 7, decode, restream });
   const sink = { id: 'hook', problem: null, sent: 1, waiting: 0, retried: 0, lost: { overflow: 1 } };

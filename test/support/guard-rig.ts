@@ -61,10 +61,15 @@ export class GuardRig {
     this.#rig = { fps: 25, takesTurns: true, withCars: [], ...rig };
     this.cameras = rig.cameras ?? GUARD_CAMERAS;
     this.options = {
-      ...{ guards: guardsConfig.parse(rig.guards ?? {}) as GuardsConfig, steps: 4 },
-      ...{ controlThreshold: 0.3, candidateThreshold: rig.candidateThreshold ?? 0.3 },
-      ...{ isOtherDetector: rig.isOtherDetector ?? false, settled: rig.settled ?? [], isAlone: false },
-      ...{ lacks: rig.hasShadow === false ? ['shadow'] : [], nowMs: () => this.nowMs },
+      guards: guardsConfig.parse(rig.guards ?? {}) as GuardsConfig,
+      steps: 4,
+      controlThreshold: 0.3,
+      candidateThreshold: rig.candidateThreshold ?? 0.3,
+      isOtherDetector: rig.isOtherDetector ?? false,
+      settled: rig.settled ?? [],
+      isAlone: false,
+      lacks: rig.hasShadow === false ? ['shadow'] : [],
+      nowMs: () => this.nowMs,
     };
     this.panel = new RolloutGuards(this.options);
   }
@@ -114,7 +119,14 @@ export class GuardRig {
     const latency = (): number => latencyFactor * 20 * (1 / (1 - 0.97 * this.#random())) ** 0.5 + stallMs;
     const seen = sees(this.scene(stream, this.#second * fps));
     return {
-      ...{ stream, side, frames, dropped, failed, deviceMs, fpsAttained: frames, seconds: 1 },
+      stream,
+      side,
+      frames,
+      dropped,
+      failed,
+      deviceMs,
+      fpsAttained: frames,
+      seconds: 1,
       latenciesMs: Array.from({ length: frames }, latency),
       boxes: seen.length * frames,
       scoreSum: seen.reduce((sum, { score }) => sum + score, 0) * frames,
@@ -129,7 +141,9 @@ export class GuardRig {
   scene(camera: string, frame: number): Detection[] {
     const objects = this.#rig.withCars.includes(camera) ? ['person', 'person', 'person', 'car', 'car'] : PERSONS;
     return objects.map((label, i) => ({
-      ...{ classId: label === 'car' ? 2 : 0, label, score: 0.7 },
+      classId: label === 'car' ? 2 : 0,
+      label,
+      score: 0.7,
       box: [(frame * 9 + i * 300) % 1200, 100 + i * 50, 60, 150],
     }));
   }

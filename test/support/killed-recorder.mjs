@@ -12,7 +12,11 @@ const [folder, file, event] = process.argv.slice(2);
 const packets = deserialize(readFileSync(file));
 const clip = { before: '5s', after: '5s' };
 const recorder = new Recorder({
-  ...{ folder, ringBytes: 2 ** 24, ffmpeg: null, clock: systemClock, wallMs: Date.now },
+  folder,
+  ringBytes: 2 ** 24,
+  ffmpeg: null,
+  clock: systemClock,
+  wallMs: Date.now,
   retention: { days: 1e6, eventDays: 1e6, clipDays: 1e6, labelDays: {}, maxBytes: 1e12 },
   configOf: (id) => ({ id, record: 'continuous', masks: [], events: [{ id: 'in', clip }] }),
   onState: (problem) => process.stdout.write(`problem ${problem}\n`),

@@ -61,8 +61,14 @@ export class EndlessPackets {
     bytes.writeBigInt64BE(BigInt(fragment.baseTicks + ticks), fragment.baseAt);
     return {
       ...fragment,
-      ...{ bytes, connection, startUs, endUs, firstUs, sha256: hash(bytes) },
-      ...{ baseTicks: fragment.baseTicks + ticks, firstTicks: fragment.firstTicks + ticks },
+      bytes,
+      connection,
+      startUs,
+      endUs,
+      firstUs,
+      sha256: hash(bytes),
+      baseTicks: fragment.baseTicks + ticks,
+      firstTicks: fragment.firstTicks + ticks,
       endMs: atMs + Math.round(endUs / 1000),
     };
   }

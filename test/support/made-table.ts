@@ -64,19 +64,35 @@ export function madeTable(seed: number, frozenNoise = 0.02): ConfigurationTable 
         const allThreadsMs = times[i]! * ratio * Math.exp(normal() * 0.03);
         const ap = AP[model]! * ratio ** 0.22 - (format.precision === 'bf16' ? 0.001 : 0);
         parts.push({
-          ...{ model, ...format, inputSize, allThreadsMs, oneThreadMs: allThreadsMs * 0.85 },
-          ...{ apBySharp: ap, apByFfmpeg: ap - 0.003 },
+          model,
+          ...format,
+          inputSize,
+          allThreadsMs,
+          oneThreadMs: allThreadsMs * 0.85,
+          apBySharp: ap,
+          apByFfmpeg: ap - 0.003,
         });
         rows.push(...rowsOf(parts.length - 1, allThreadsMs, area(inputSize), () => Math.exp(normal() * frozenNoise)));
       }
   }
   const models: CandidateModel[] = Object.keys(TIMES).map((name) => ({
-    ...{ name, inputSize: SIZES[name]![0]!, anySize: SIZES[name]!.length > 1, reportedAp: AP[name]! },
+    name,
+    inputSize: SIZES[name]![0]!,
+    anySize: SIZES[name]!.length > 1,
+    reportedAp: AP[name]!,
   }));
   const fixed = fixedValues({ maxDelayMs: 5 });
   return {
-    ...{ machine: { cpu: 'made' }, secondsPerRun: 2, noiseRatio: 0.03, cores: CORES, picturePx: 960 * 540 },
-    ...{ fixed, maxLoss: 0.02, models, parts, rows },
+    machine: { cpu: 'made' },
+    secondsPerRun: 2,
+    noiseRatio: 0.03,
+    cores: CORES,
+    picturePx: 960 * 540,
+    fixed,
+    maxLoss: 0.02,
+    models,
+    parts,
+    rows,
     baseline: { ...PLAIN, ...fixed },
   };
 }

@@ -112,26 +112,27 @@ export class OtlpReceiver {
 function spanOf(span: any): ReceivedSpan {
   const us = (nanoseconds: string | number): number => Number(BigInt(nanoseconds) / 1000n);
   return {
-    ...{ traceId: span.traceId, spanId: span.spanId, parentSpanId: span.parentSpanId || undefined },
-    ...{
-      traceState: span.traceState || undefined,
-      name: span.name,
-      status: span.status ?? {},
-      links: span.links ?? [],
-    },
-    ...{
-      startUs: us(span.startTimeUnixNano),
-      endUs: us(span.endTimeUnixNano),
-      attributes: attributesOf(span.attributes),
-    },
+    traceId: span.traceId,
+    spanId: span.spanId,
+    parentSpanId: span.parentSpanId || undefined,
+    traceState: span.traceState || undefined,
+    name: span.name,
+    status: span.status ?? {},
+    links: span.links ?? [],
+    startUs: us(span.startTimeUnixNano),
+    endUs: us(span.endTimeUnixNano),
+    attributes: attributesOf(span.attributes),
   };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: as above.
 function logOf(record: any): ReceivedLog {
   return {
-    ...{ text: record.body.stringValue, severity: record.severityText, attributes: attributesOf(record.attributes) },
-    ...{ traceId: record.traceId || undefined, spanId: record.spanId || undefined },
+    text: record.body.stringValue,
+    severity: record.severityText,
+    attributes: attributesOf(record.attributes),
+    traceId: record.traceId || undefined,
+    spanId: record.spanId || undefined,
   };
 }
 

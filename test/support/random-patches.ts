@@ -1,8 +1,22 @@
 /** Settings of a camera that let many frames through, whatever was changed before. */
 export const CALM = {
-  ...{ every: 1, maxFps: 1000, priority: 0, weight: 1, queueSize: 4, maxAgeMs: 5000, staleMs: 1000, target: null },
-  ...{ track: false, zones: [], lines: [], skip: null, decodeThreads: 1 },
-  ...{ tiles: null, region: null, labels: null, scoreThreshold: null },
+  every: 1,
+  maxFps: 1000,
+  priority: 0,
+  weight: 1,
+  queueSize: 4,
+  maxAgeMs: 5000,
+  staleMs: 1000,
+  target: null,
+  track: false,
+  zones: [],
+  lines: [],
+  skip: null,
+  decodeThreads: 1,
+  tiles: null,
+  region: null,
+  labels: null,
+  scoreThreshold: null,
 };
 
 /** How a change names a setting that a camera does not have. */

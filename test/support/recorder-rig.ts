@@ -54,7 +54,11 @@ class RecorderRig {
     const folder = more.folder ?? join(this.root, String(this.#folders++));
     const state = { wallMs: T0_MS };
     const recorder = new Recorder({
-      ...{ folder, ringBytes: 2 ** 26, ffmpeg: testFfmpeg, clock, wallMs: () => state.wallMs },
+      folder,
+      ringBytes: 2 ** 26,
+      ffmpeg: testFfmpeg,
+      clock,
+      wallMs: () => state.wallMs,
       retention: { days: 1e4, eventDays: 1e4, clipDays: 1e4, labelDays: {}, maxBytes: 1e12 },
       configOf: (id) => (id === 'cam' ? config : null),
       onState: (problem) => void said.push(problem ?? 'recovered'),
@@ -104,7 +108,12 @@ export function play(recorder: Recorder, camera: EndlessPackets, seconds: number
 
 export function event(phase: RuleEvent['phase'], ptsUs: number, more: Partial<RuleEvent> = {}): RuleEvent {
   return ruleEvent(EVENT, phase === 'new' ? 0 : 1, phase, {
-    ...{ rule: 'in', stream: 'cam', raised: { ptsUs }, began: { ptsUs }, ptsUs, ...more },
+    rule: 'in',
+    stream: 'cam',
+    raised: { ptsUs },
+    began: { ptsUs },
+    ptsUs,
+    ...more,
   });
 }
 
@@ -121,7 +130,9 @@ export function decoded(path: string): number {
     '-',
   ];
   const text = execFileSync(testFfmpeg.path, args, {
-    ...{ encoding: 'utf8', maxBuffer: 2 ** 26, stdio: ['ignore', 'pipe', 'ignore'] as const },
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+    stdio: ['ignore', 'pipe', 'ignore'] as const,
   });
   return text.split('\n').filter((line) => /^\d/.test(line)).length;
 }

@@ -32,7 +32,11 @@ export class RequestPortDouble implements RequestPort {
     this.asked.push({ picture, version, signal });
     const found = await this.answer(picture, options);
     return {
-      ...{ version: version ?? '1', width: 64, height: 48, warnings: [], isCached: false },
+      version: version ?? '1',
+      width: 64,
+      height: 48,
+      warnings: [],
+      isCached: false,
       detections: [
         { classId: 0, label: 'person', score: 0.9, box: [1, 2, 3, 4] },
         { classId: 2, label: 'car', score: 0.5, box: [5.25, 6, 7, 8] },

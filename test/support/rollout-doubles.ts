@@ -77,8 +77,17 @@ export function guardReport(verdict: GuardVerdict, more: Partial<GuardReport> = 
 
 export function sideObservation(more: Partial<SideObservation> = {}): SideObservation {
   return {
-    ...{ stream: 'camera-0', side: 'candidate', frames: 25, dropped: 0, failed: 0, latenciesMs: [20], boxes: 30 },
-    ...{ scoreSum: 20, deviceMs: 200, fpsAttained: 25, seconds: 1 },
+    stream: 'camera-0',
+    side: 'candidate',
+    frames: 25,
+    dropped: 0,
+    failed: 0,
+    latenciesMs: [20],
+    boxes: 30,
+    scoreSum: 20,
+    deviceMs: 200,
+    fpsAttained: 25,
+    seconds: 1,
     ...more,
   };
 }

@@ -65,7 +65,14 @@ export class RolloutRig {
     for (const dead of this.#dead) await dead.append([]);
     const log = await AuditLog.open(path, onNotice);
     const agent = new RolloutAgent({
-      ...{ store, bus, target, panels, hostId: id, pipeline: 'people', initial: INITIAL, onNotice },
+      store,
+      bus,
+      target,
+      panels,
+      hostId: id,
+      pipeline: 'people',
+      initial: INITIAL,
+      onNotice,
       audit: log,
       starts: new StartLog(join(this.folder, `${id}-starts.json`), onNotice),
       resolve: async ({ model, batch }) => {
@@ -81,7 +88,9 @@ export class RolloutRig {
       running: { lanes: 1, ...rolledSettings({ defaults: {}, streams: CAMERAS.map(cameraConfig) }) },
       streams: () => this.streams,
       hosts: () => this.#hosts.map((one) => one.id),
-      ...{ beatMs: 1000, warmMs: 600_000, clock: new ManualClock() },
+      beatMs: 1000,
+      warmMs: 600_000,
+      clock: new ManualClock(),
     });
     const events: EventMessage[] = [];
     agent.onRolloutEvent((event) => events.push(event));

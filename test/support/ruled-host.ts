@@ -77,7 +77,10 @@ export class RuledHost {
     const environment = { ffmpegPath, searchPath: '', modelPath: [], cacheDir, token: undefined };
     const admit = (source: string): Promise<void> => admission.source(source);
     const host = await PipelineHost.open(config, {
-      ...{ environment, stdout: process.stdout, onNotice: () => undefined, admit },
+      environment,
+      stdout: process.stdout,
+      onNotice: () => undefined,
+      admit,
     });
     return new RuledHost(host, parts);
   }

@@ -77,8 +77,14 @@ export class RuntimeDouble implements RuntimePort {
     const file = { name: 'double', streams, sinks };
     const overlay = { path: '/var/overlay.json', streams: {}, notes: [], problem: this.unkept };
     return {
-      ...{ name: 'double', path: '/etc/double.yaml', file, overlay, keepingProblem: this.unkept },
-      ...{ effective: { ...file, alerts: this.alerts }, paused: [], needsRestart: [] },
+      name: 'double',
+      path: '/etc/double.yaml',
+      file,
+      overlay,
+      keepingProblem: this.unkept,
+      effective: { ...file, alerts: this.alerts },
+      paused: [],
+      needsRestart: [],
     };
   }
 
@@ -97,8 +103,18 @@ export class RuntimeDouble implements RuntimePort {
   async testSource(request: unknown): Promise<SourceTest> {
     this.calls.push(`test ${JSON.stringify(request)}`);
     return {
-      ...{ source: 'rtsp://gate/1', codec: 'h264', width: 640, height: 360, statedFps: 25, measuredFps: 24.9 },
-      ...{ firstFrameMs: 310, durationMs: null, frames: 38, readMs: 1500, ignoredAudio: ['aac'], timeProblems: [] },
+      source: 'rtsp://gate/1',
+      codec: 'h264',
+      width: 640,
+      height: 360,
+      statedFps: 25,
+      measuredFps: 24.9,
+      firstFrameMs: 310,
+      durationMs: null,
+      frames: 38,
+      readMs: 1500,
+      ignoredAudio: ['aac'],
+      timeProblems: [],
     };
   }
 

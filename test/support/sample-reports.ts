@@ -109,8 +109,16 @@ export function hostReport(): HostReport {
     failedInferences: 7,
     secondStages: [
       {
-        ...{ name: 'plate', model: 'plate-text', engine: 'onnx f32', wanted: 40, looked: 31, inFlight: 2, fps: 3.2 },
-        ...{ skipped: { max: 4, stale: 3 }, latencyMs: { p50: 14, p99: 61 }, batches: { 1: 11, 4: 5 } },
+        name: 'plate',
+        model: 'plate-text',
+        engine: 'onnx f32',
+        wanted: 40,
+        looked: 31,
+        inFlight: 2,
+        fps: 3.2,
+        skipped: { max: 4, stale: 3 },
+        latencyMs: { p50: 14, p99: 61 },
+        batches: { 1: 11, 4: 5 },
       },
     ],
     batch: {

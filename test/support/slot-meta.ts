@@ -29,9 +29,17 @@ export function slotMeta({
   readonly hashLow?: number;
 }): SlotMeta {
   return {
-    ...{ frame, ptsUs: ptsUs as PtsUs, width, height },
-    ...{ captured: captured as MonoMs, decoded: decoded as MonoMs, preprocessed: preprocessed as MonoMs },
+    frame,
+    ptsUs: ptsUs as PtsUs,
+    width,
+    height,
+    captured: captured as MonoMs,
+    decoded: decoded as MonoMs,
+    preprocessed: preprocessed as MonoMs,
     placement: { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 },
-    ...{ change, hashHigh, hashLow, wallMs },
+    change,
+    hashHigh,
+    hashLow,
+    wallMs,
   };
 }

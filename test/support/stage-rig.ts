@@ -16,13 +16,19 @@ import { slotMeta } from './slot-meta.ts';
 const PICTURE = { width: 640, height: 480 } as const;
 
 const READER = {
-  ...{ input: { width: 8, height: 8, resize: { mode: 'stretch' as const } }, nmsIou: null, scoreThreshold: 0.3 },
-  ...{ maxDetections: 10, classesPerBox: 'best' as const },
+  input: { width: 8, height: 8, resize: { mode: 'stretch' as const } },
+  nmsIou: null,
+  scoreThreshold: 0.3,
+  maxDetections: 10,
+  classesPerBox: 'best' as const,
 } as const;
 
 export const COLOURS: ModelSpec = {
   ...READER,
-  ...{ name: 'colours', family: 'heads', heads: ['colour'], classes: ['red', 'green', 'blue'] },
+  name: 'colours',
+  family: 'heads',
+  heads: ['colour'],
+  classes: ['red', 'green', 'blue'],
 };
 export const PLATES: ModelSpec = { ...READER, name: 'plates', family: 'yolox', classes: ['plate'] };
 export const TEXT: ModelSpec = { ...READER, name: 'text', family: 'slots', classes: [...'AB1_'] };
@@ -73,11 +79,24 @@ export class StageRig {
     this.slots.take();
     const meta = slotMeta({ frame: this.#frame++, ...PICTURE, ptsUs: atMs * 1000, captured: this.clock.now() });
     return {
-      ...{ streamId: 's', owner: { retriesFrames: false, complete: () => {}, drop: () => {} } },
+      streamId: 's',
+      owner: { retriesFrames: false, complete: () => {}, drop: () => {} },
       ring: { ringId: 1, slots: this.slots, keepRatio: 1, onEntered: () => {}, onReleased: () => {} },
-      ...{ slot, meta, capturedMs: this.clock.now(), queuedMs: 0, failures: 0, status: 'done' },
-      ...{ batchedMs: 0 as MonoMs, inferredMs: 0 as MonoMs, batch: null, rows: null, by: 'inferred' },
-      ...{ repeats: null, model: null, isCached: false, slotUsers: { count: 1 } },
+      slot,
+      meta,
+      capturedMs: this.clock.now(),
+      queuedMs: 0,
+      failures: 0,
+      status: 'done',
+      batchedMs: 0 as MonoMs,
+      inferredMs: 0 as MonoMs,
+      batch: null,
+      rows: null,
+      by: 'inferred',
+      repeats: null,
+      model: null,
+      isCached: false,
+      slotUsers: { count: 1 },
     };
   }
 
@@ -136,7 +155,12 @@ function modelOf(spec: ModelSpec): StageModel {
   const batcher = new MicroBatcher<InFlightFrame>({ maxDelayMs: 0 });
   const report = () => ({ histogram: {}, maxBatch: 1, settledSize: 1, reason: '' });
   const info = {
-    ...{ engine: 'fake', provider: 'none', device: 'none', precision: 'none', batchSizes: [1], warmMs: [1] },
+    engine: 'fake',
+    provider: 'none',
+    device: 'none',
+    precision: 'none',
+    batchSizes: [1],
+    warmMs: [1],
     callsInFlight: 1,
   };
   return {

@@ -24,14 +24,29 @@ export function writeClassifier(
 ): string {
   const path = join(folder, `${name}.yaml`);
   const manifest = {
-    ...{ name, family: 'heads', description: 'A classifier.', licence: null, reported: null, format: 'onnx' },
+    name,
+    family: 'heads',
+    description: 'A classifier.',
+    licence: null,
+    reported: null,
+    format: 'onnx',
     files: [{ name: basename(file), sha256: null, sources: [`file:${file}`] }],
     input: {
-      ...{ tensor: 'input', layout: 'nchw', width: 16, height: 16, colours: 'rgb', range: [0, 1] },
-      ...{ resize: { mode: 'stretch', kernel: 'linear' }, ...more.input },
+      tensor: 'input',
+      layout: 'nchw',
+      width: 16,
+      height: 16,
+      colours: 'rgb',
+      range: [0, 1],
+      resize: { mode: 'stretch', kernel: 'linear' },
+      ...more.input,
     },
     outputs: more.outputs ?? { [name]: 'mean' },
-    ...{ batch: 'free', classes, nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
+    batch: 'free',
+    classes,
+    nmsIou: null,
+    scoreThreshold: 0.3,
+    maxDetections: 1,
   };
   writeFileSync(path, JSON.stringify(manifest));
   return path;
@@ -42,7 +57,8 @@ export function writeColourNetwork(folder: string): string {
   const builder = new GraphBuilder('');
   builder.node('ReduceMean', 'mean', ['input'], { axes: [2, 3], keepdims: 0 });
   const graph = builder.finish({
-    ...{ name: 'colours', opset: 17 },
+    name: 'colours',
+    opset: 17,
     inputs: [{ name: 'input', type: 'f32', dims: ['n', 3, 16, 16] }],
     outputs: [{ name: 'mean', type: 'f32', dims: ['n', 3] }],
   });
@@ -62,7 +78,8 @@ export function writeBlackNetwork(folder: string): string {
   );
   builder.node('Gather', 'mean', [builder.constant('table', f32Tensor([1], [0])), place], { axis: 0 });
   const graph = builder.finish({
-    ...{ name: 'black', opset: 17 },
+    name: 'black',
+    opset: 17,
     inputs: [{ name: 'input', type: 'f32', dims: ['n', 3, 16, 16] }],
     outputs: [{ name: 'mean', type: 'f32', dims: ['n', 3] }],
   });
@@ -99,11 +116,18 @@ export class StagedHost {
     const model = { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs: 1 } };
     const parts = { name: 'staged', description: 'With second stages.', lanes: 1, model, ...given };
     const environment = {
-      ...{ ffmpegPath: testFfmpeg.path, searchPath: '', token: undefined, cacheDir },
+      ffmpegPath: testFfmpeg.path,
+      searchPath: '',
+      token: undefined,
+      cacheDir,
       modelPath: modelPlaces.modelPath,
     };
     const host = await PipelineHost.open(parsePipeline(JSON.stringify(parts), 'test'), {
-      ...{ environment, stdout: process.stdout, onNotice: () => undefined, admit: async () => undefined, fakeDetect },
+      environment,
+      stdout: process.stdout,
+      onNotice: () => undefined,
+      admit: async () => undefined,
+      fakeDetect,
     });
     return new StagedHost(host, parts);
   }

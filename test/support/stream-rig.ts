@@ -72,8 +72,12 @@ export class StreamRig {
       ffmpeg: FFMPEG,
       preview: { maxWidth: 64, fps: 1, quality: 72 },
       modelOf: () => ({
-        ...{ spec: SPEC, scoreThreshold: 0.5, hashesInput: false },
-        ...{ inferenceCalls: 1, inferenceInputs: 1, handOverInputs: 1 },
+        spec: SPEC,
+        scoreThreshold: 0.5,
+        hashesInput: false,
+        inferenceCalls: 1,
+        inferenceInputs: 1,
+        handOverInputs: 1,
       }),
       partTimes: new PartTimes(),
       pickLane: () => lane,
@@ -97,12 +101,10 @@ export class StreamRig {
     this.stream = new RuntimeStream(config, input, port);
     this.stream.start();
     const models = {
-      ...{
-        requireSameClasses: () => undefined,
-        isSameInput: () => true,
-        get: () => ({ spec: SPEC }),
-        serve: () => undefined,
-      },
+      requireSameClasses: () => undefined,
+      isSameInput: () => true,
+      get: () => ({ spec: SPEC }),
+      serve: () => undefined,
       move: (_: unknown, __: string, rename: () => void) => rename(),
     };
     const arranger = new StreamArranger(models as unknown as ModelInstances);

@@ -63,7 +63,11 @@ export class VideoRig {
     const folder = mkdtempSync(join(tmpdir(), 'sightline-video-'));
     const config = parseStream({ id: 'gate-1', source: 'a.mp4', track: true, ...settings }, {});
     const recorder = new Recorder({
-      ...{ folder: join(folder, 'kept'), ringBytes: 2 ** 26, ffmpeg: testFfmpeg, clock: systemClock, wallMs: Date.now },
+      folder: join(folder, 'kept'),
+      ringBytes: 2 ** 26,
+      ffmpeg: testFfmpeg,
+      clock: systemClock,
+      wallMs: Date.now,
       retention: { days: 7, eventDays: 30, clipDays: 90, labelDays: {}, maxBytes: 1e12 },
       configOf: (stream) => (stream === 'gate-1' ? config : null),
       onState: () => undefined,

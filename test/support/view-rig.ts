@@ -46,25 +46,26 @@ export async function readViews(
     if (ring.takeWaiting()) setImmediate(() => video.onSlotFree());
   };
   const stream = {
-    ...{
-      ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape },
-      spec,
-      policy: 'file',
-      picture: picture ?? null,
-      views,
-    },
-    ...{ ffmpeg, every: 1, maxFps: null, after: null, hwaccel: 'none', decodeThreads: 1 },
-    ...{
-      staleMs: 10_000,
-      openTimeoutMs: 10_000,
-      firstFrame: 0,
-      mediaTime: { lastUs: 0, shiftUs: 0 },
-      isBackground: false,
-      changeGate: null,
-      signs: [],
-      masks: [],
-      hashesInput: false,
-    },
+    ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape },
+    spec,
+    policy: 'file',
+    picture: picture ?? null,
+    views,
+    ffmpeg,
+    every: 1,
+    maxFps: null,
+    after: null,
+    hwaccel: 'none',
+    decodeThreads: 1,
+    staleMs: 10_000,
+    openTimeoutMs: 10_000,
+    firstFrame: 0,
+    mediaTime: { lastUs: 0, shiftUs: 0 },
+    isBackground: false,
+    changeGate: null,
+    signs: [],
+    masks: [],
+    hashesInput: false,
   } as unknown as LaneStream;
   const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
   const where = typeof source === 'string' ? ({ kind: 'file', url: pathToFileURL(source).pathname } as const) : source;

@@ -66,7 +66,9 @@ const shipped = (path: string): Buffer[] =>
 /** What REST changed of a pipeline, laid over its file. */
 const OVERLAY_PLACE = { pipeline: 'day', pipelinePath: '/etc/day.yaml', cacheDir: folder };
 const overlay = {
-  ...{ version: 1, pipeline: 'day', path: '/etc/day.yaml' },
+  version: 1,
+  pipeline: 'day',
+  path: '/etc/day.yaml',
   streams: {
     door: { changed: { maxFps: { file: 15, now: 7 } } },
     gate: { added: { source: 'rtsp://camera.example/1', every: 2 }, isPaused: true },

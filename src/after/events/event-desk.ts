@@ -212,7 +212,8 @@ export class EventDesk {
     let watch = this.#streams.get(stream);
     if (watch === undefined) {
       const options = {
-        ...{ stream, settings },
+        stream,
+        settings,
         recordingOf: () => this.#options.recordingOf?.(stream),
         emit: (event: RuleEvent) => this.#emit(event),
         onProblem: (text: string) => this.#options.onProblem(stream, text),

@@ -14,8 +14,17 @@ import { count, picture, stream } from './scene-rules.ts';
 
 /** What each kind of rule does; its settings are in `config/event-rules.ts`. */
 const KINDS: Readonly<Record<RuleConfig['kind'], RuleKindCode>> = {
-  ...{ appears, leaves, enters, exits, dwells, crosses, speed, stationary },
-  ...{ count, picture, stream },
+  appears,
+  leaves,
+  enters,
+  exits,
+  dwells,
+  crosses,
+  speed,
+  stationary,
+  count,
+  picture,
+  stream,
 };
 
 /** Why a rule that was met raised no event. */
@@ -262,8 +271,13 @@ export class RuleRun {
       kind: rule.kind,
       stream: facts.stream,
       run: facts.run,
-      ...{ ptsUs: now.moment.ptsUs, at: now.moment.at, captureClock: facts.captureClock },
-      ...{ began: since.moment, raised: open.raised.moment, ended: end.ended, endReason: end.endReason },
+      ptsUs: now.moment.ptsUs,
+      at: now.moment.at,
+      captureClock: facts.captureClock,
+      began: since.moment,
+      raised: open.raised.moment,
+      ended: end.ended,
+      endReason: end.endReason,
       reason: open.reason,
       zone: 'zone' in rule ? rule.zone : undefined,
       line: 'line' in rule ? rule.line : undefined,

@@ -42,7 +42,9 @@ export class RuleTrial {
     this.#config = config;
     this.#lines = new LineCounter(config.lines);
     this.#events = new StreamEvents({
-      ...{ stream: config.id, settings: config, startMs },
+      stream: config.id,
+      settings: config,
+      startMs,
       recordingOf: () => recording,
       emit: (event) => this.records.push(event),
       onProblem,

@@ -274,7 +274,11 @@ export function* readSeen(bytes: Uint8Array, names: readonly string[]): Generato
     });
     const seen = (head & HAS_ATTRIBUTES) === 0 ? detections : detections.map(withAttributes);
     const frame = {
-      ...{ frame: before.frame, ptsUs: before.ptsUs, width, height, detections: seen },
+      frame: before.frame,
+      ptsUs: before.ptsUs,
+      width,
+      height,
+      detections: seen,
       ...(run === 0 ? {} : { run: names[run - 1]! }),
       ...(clock === 0 ? {} : { captureClock: CAPTURE_CLOCKS[clock - 1]! }),
       ...((head & HAS_CLOCK) > 0 ? { capturedAtMs: before.capturedMs } : {}),

@@ -36,7 +36,8 @@ export function tryOnSeen({ settings, seen }: SeenTrialRequest): SeenTrialOutcom
   let first = entries.next();
   let nowMs = first.done === true ? 0 : first.value.nowMs;
   const options = {
-    ...{ stream: id, settings },
+    stream: id,
+    settings,
     emit: ({ seq: _seq, phase: _phase, fence: _fence, ...event }: Parameters<Emit>[0]) => {
       const ofRule = newest.get(event.rule)!;
       ofRule.set(event.id, event);
@@ -64,7 +65,9 @@ export function tryOnSeen({ settings, seen }: SeenTrialRequest): SeenTrialOutcom
     isFollowedLater,
     seeing: watch.seeing(nowMs),
     rules: watch.ruleFigures.map(({ rule, raised, suppressed }) => ({
-      ...{ rule, raised, suppressed },
+      rule,
+      raised,
+      suppressed,
       ...(problems.has(rule) ? { problem: problems.get(rule)! } : {}),
       events: [...newest.get(rule)!.values()],
     })),

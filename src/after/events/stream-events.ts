@@ -273,7 +273,11 @@ function zonesOf({ events, zones }: EventSettings): Map<string, SceneZone> {
     usedZones.map(({ id, polygon, anchor, labels, minScore = 0, minSize = 0, scale }) => [
       id,
       {
-        ...{ id, polygon, anchor, minScore, minSize },
+        id,
+        polygon,
+        anchor,
+        minScore,
+        minSize,
         labels: labels === undefined ? null : new Set(labels),
         ground: scale === undefined ? null : groundPlane(scale.corners, scale.metres),
       },

@@ -100,8 +100,15 @@ export class FrameTally {
     }
     if (known !== undefined) this.#drain(streamId, known);
     const tally: StreamTally = {
-      ...{ run, minuteS, lastPtsUs: null, newestTrack: 0, frames: 0, seenMs: 0 },
-      ...{ counts: new Map(), zones: new Map(), heat: null },
+      run,
+      minuteS,
+      lastPtsUs: null,
+      newestTrack: 0,
+      frames: 0,
+      seenMs: 0,
+      counts: new Map(),
+      zones: new Map(),
+      heat: null,
     };
     this.#streams.set(streamId, tally);
     return tally;

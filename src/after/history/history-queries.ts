@@ -70,7 +70,8 @@ export class HistoryQueries {
     );
     const kept = this.#database.all<{ key: string; json: string }>('SELECT key, json FROM kept');
     return {
-      ...{ undelivered: undelivered.flatMap(recordsOf), open: open.flatMap(recordsOf) },
+      undelivered: undelivered.flatMap(recordsOf),
+      open: open.flatMap(recordsOf),
       kept: new Map(kept.map(({ key, json }) => [key, parsed(json)])),
     };
   }

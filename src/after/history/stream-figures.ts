@@ -91,8 +91,13 @@ export class StreamFigures {
 export function inColumns(stepS: number, rows: readonly (Figures & { readonly endS: number })[]): HistoryReply {
   const column = (name: keyof Figures): (number | null)[] => rows.map((row) => rounded(row[name]));
   return {
-    ...{ stepS, times: rows.map(({ endS }) => endS), fpsIn: column('fpsIn'), fpsPublished: column('fpsPublished') },
-    ...{ p50: column('p50'), p95: column('p95'), p99: column('p99') },
+    stepS,
+    times: rows.map(({ endS }) => endS),
+    fpsIn: column('fpsIn'),
+    fpsPublished: column('fpsPublished'),
+    p50: column('p50'),
+    p95: column('p95'),
+    p99: column('p99'),
   };
 }
 

@@ -44,9 +44,19 @@ export class TrackVectors {
     const best = { bestMs: lookedMs, bestUs: attribute.atUs, box: attribute.box!, width, height };
     if (known === undefined) {
       this.#sights.set(key, {
-        ...{ stream: streamId, run, trackId: trackId!, attribute: name, label, model: attribute.model! },
-        ...{ firstMs: lookedMs, lastMs: nowMs, firstUs: attribute.atUs, lastUs: ptsUs, ...best },
-        ...{ newest: attribute, best: attribute },
+        stream: streamId,
+        run,
+        trackId: trackId!,
+        attribute: name,
+        label,
+        model: attribute.model!,
+        firstMs: lookedMs,
+        lastMs: nowMs,
+        firstUs: attribute.atUs,
+        lastUs: ptsUs,
+        ...best,
+        newest: attribute,
+        best: attribute,
       });
       return;
     }

@@ -124,14 +124,17 @@ export async function* exportSpan(
   const gaps = inOrder([...known, ...lost]);
   const missing = (gap: ExportedSpan): number => Math.round((gap.toMs - gap.fromMs) * perMs);
   const unsigned = {
-    ...{ version: 1 as const, stream: files[0]!.stream, codec, from: iso(span.fromMs), to: iso(span.toMs) },
-    ...{
-      originUs: first.firstUs - first.fromUs,
-      frames,
-      missingFrames: gaps.reduce((sum, gap) => sum + missing(gap), 0),
-    },
+    version: 1 as const,
+    stream: files[0]!.stream,
+    codec,
+    from: iso(span.fromMs),
+    to: iso(span.toMs),
+    originUs: first.firstUs - first.fromUs,
+    frames,
+    missingFrames: gaps.reduce((sum, gap) => sum + missing(gap), 0),
     gaps: gaps.map((gap) => ({ from: iso(gap.fromMs), to: iso(gap.toMs), frames: missing(gap), reason: gap.reason })),
-    ...{ bytes, sha256: hash.digest('hex') },
+    bytes,
+    sha256: hash.digest('hex'),
     publicKey: createPublicKey(key).export({ type: 'spki', format: 'der' }).toString('base64'),
   };
   const signature = sign(null, Buffer.from(canonicalJson(unsigned)), key).toString('base64');

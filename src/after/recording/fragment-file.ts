@@ -133,7 +133,16 @@ export class FragmentFile {
     }
     const added = this.#added.ticks;
     const record: FragmentRecord = {
-      ...{ bytes: bytes.length, sha256, added, shiftUs, key: isKey, frames, firstUs, startUs, endUs, endMs },
+      bytes: bytes.length,
+      sha256,
+      added,
+      shiftUs,
+      key: isKey,
+      frames,
+      firstUs,
+      startUs,
+      endUs,
+      endMs,
       ...(gap === null ? {} : { gap }),
       ...(labels === undefined ? {} : { labels }),
       before: this.#before,

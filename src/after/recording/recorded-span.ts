@@ -106,7 +106,8 @@ export async function readSpan(files: readonly RecordingFile[], span: ExportedSp
     // Without a time between, nothing is missing around an event; another gap is one however short it is.
     if (isLate || (parts.length > 0 && file.gap !== undefined && file.gap !== 'event'))
       gaps.push({
-        ...{ fromMs: untilMs, toMs: Math.max(startMs, untilMs) },
+        fromMs: untilMs,
+        toMs: Math.max(startMs, untilMs),
         reason: lost ?? file.gap ?? (parts.length === 0 ? 'start' : 'missing'),
       });
     const { init, head } = index;
@@ -114,9 +115,15 @@ export async function readSpan(files: readonly RecordingFile[], span: ExportedSp
     if (last === null) parts.push({ version: 1, stream: file.stream, timescale: head.timescale, files: [] });
     const frames = chosen.reduce((sum, fragment) => sum + fragment.frames, 0);
     const placed: PlacedFile = {
-      ...{ path: file.path, skip: index.fragments.indexOf(first), fragments: chosen.length, frames },
+      path: file.path,
+      skip: index.fragments.indexOf(first),
+      fragments: chosen.length,
+      frames,
       ...place(index, { firstUs: first.firstUs, startMs, clockMs }, last ?? (await baseOf(file.path, first))),
-      ...{ firstUs: first.firstUs, endUs: end.endUs, startMs, isClean: first.startUs >= first.firstUs },
+      firstUs: first.firstUs,
+      endUs: end.endUs,
+      startMs,
+      isClean: first.startUs >= first.firstUs,
     };
     parts.at(-1)!.files.push(placed);
     last = { index, placed, clockMs };

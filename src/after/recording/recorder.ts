@@ -184,7 +184,9 @@ export class Recorder {
     void recorder.restream?.close();
     const { ffmpeg, clock, openTarget, onNotice } = this.#options;
     const options = {
-      ...{ ffmpeg, clock, openTarget: (address: string) => openTarget(address, config!.id) },
+      ffmpeg,
+      clock,
+      openTarget: (address: string) => openTarget(address, config!.id),
       onNotice: (text: string) => onNotice(config!.id, text),
     };
     recorder.restream = to === undefined ? null : new Restream(to, options, recorder.pushed);

@@ -116,7 +116,8 @@ export class RecordingWriter {
     if (this.#file === null || this.#entry === null) {
       this.#labels = undefined;
       const entry = await archive.begin({
-        ...{ stream, ...(event === undefined ? {} : { event }) },
+        stream,
+        ...(event === undefined ? {} : { event }),
         kind,
         startMs,
         ...(kind === 'clip' || gap === null ? {} : { gap }),

@@ -78,9 +78,14 @@ class KafkaTopic implements Connection {
     const { host, port, user: username, password, tls } = address;
     const { Producer, stringSerializers } = await import('@platformatic/kafka');
     const producer = new Producer({
-      ...{ clientId: 'sightline', bootstrapBrokers: [{ host, port }], serializers: stringSerializers },
+      clientId: 'sightline',
+      bootstrapBrokers: [{ host, port }],
+      serializers: stringSerializers,
       // Idempotent: what the client itself repeats is stored once.
-      ...{ idempotent: true, autocreateTopics: false, connectTimeout: CONNECT_MS, requestTimeout: REQUEST_MS },
+      idempotent: true,
+      autocreateTopics: false,
+      connectTimeout: CONNECT_MS,
+      requestTimeout: REQUEST_MS,
       ...(tls === null ? {} : { tls }),
       ...(username === undefined || password === undefined ? {} : { sasl: { mechanism, username, password } }),
     });

@@ -47,7 +47,11 @@ export class KeptLines {
     const { name, path, maxBytes, onNotice } = this.#options;
     const keep = (full: string): Promise<void> => rename(full, olderPath(path));
     return new LineLog({
-      ...{ id: name, path, retries: 'always', sync: 'never', chunk: AT_ONCE },
+      id: name,
+      path,
+      retries: 'always',
+      sync: 'never',
+      chunk: AT_ONCE,
       rotation: { maxBytes: maxBytes / 2, emptyBytes: 0, isCompressed: false, keep },
       open: async () => {
         await mkdir(dirname(path), { recursive: true });

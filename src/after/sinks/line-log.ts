@@ -48,7 +48,12 @@ export class LineLog {
     this.#options = options;
     const { open, retries, sync, rotation, clock, chunk = TEXT_CHUNK } = options;
     this.#writer = new LineWriter({
-      ...{ open, retries, sync, rotation, clock, chunk },
+      open,
+      retries,
+      sync,
+      rotation,
+      clock,
+      chunk,
       source: {
         isPending: () => this.#pending() > 0,
         next: () => this.#next(),

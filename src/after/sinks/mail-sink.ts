@@ -176,11 +176,17 @@ class MailServer implements Connection {
     const { host, port, user, password, tls, isTls } = address;
     const { createTransport } = await import('nodemailer');
     const server = createTransport({
-      ...{ host, port, secure: isTls, tls: { ...tls } },
+      host,
+      port,
+      secure: isTls,
+      tls: { ...tls },
       // A password is never sent in clear text.
       ...(user === undefined ? {} : { auth: { user, pass: password ?? '' }, requireTLS: true }),
-      ...{ connectionTimeout: CONNECT_MS, greetingTimeout: CONNECT_MS, socketTimeout: ACCEPT_MS },
-      ...{ disableFileAccess: true, disableUrlAccess: true },
+      connectionTimeout: CONNECT_MS,
+      greetingTimeout: CONNECT_MS,
+      socketTimeout: ACCEPT_MS,
+      disableFileAccess: true,
+      disableUrlAccess: true,
     });
     return new MailServer(server, plan, skipped);
   }
@@ -203,7 +209,11 @@ class MailServer implements Connection {
           : { attachments: [{ filename: 'snapshot.jpg', content: Buffer.from(data.jpeg, 'base64') }] };
       try {
         await this.#server.sendMail({
-          ...{ from, to: [...to], messageId: messageId(id), ...thread, ...picture },
+          from,
+          to: [...to],
+          messageId: messageId(id),
+          ...thread,
+          ...picture,
           subject: titleOf(type === SNAPSHOT ? { ...data, phase: 'new' } : data),
           text: `${mailText(data)}${more}`,
         });

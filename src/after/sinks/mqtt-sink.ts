@@ -246,11 +246,19 @@ class MqttConnection implements Connection {
     const { host, port, user, password, tls, clientId, statusTopic } = place;
     const { connect } = await import('mqtt');
     const options: IClientOptions = {
-      ...{ protocol: tls === null ? 'mqtt' : 'mqtts', host, port, clientId, protocolVersion: 5, clean: true },
-      ...{ keepalive: KEEPALIVE_S, connectTimeout: CONNECT_MS },
+      protocol: tls === null ? 'mqtt' : 'mqtts',
+      host,
+      port,
+      clientId,
+      protocolVersion: 5,
+      clean: true,
+      keepalive: KEEPALIVE_S,
+      connectTimeout: CONNECT_MS,
       will: { topic: statusTopic, payload: Buffer.from('offline'), qos: 1, retain: true },
       // The sink repeats what fails.
-      ...{ reconnectPeriod: 0, resubscribe: false, queueQoSZero: false },
+      reconnectPeriod: 0,
+      resubscribe: false,
+      queueQoSZero: false,
       ...(user === undefined ? {} : { username: user }),
       ...(password === undefined ? {} : { password }),
       ...tls,

@@ -76,7 +76,8 @@ class JetStream implements Connection {
     await requireGreeting(host, port);
     const connection = await connect({
       servers: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
-      ...{ name: 'sightline', timeout: CONNECT_MS },
+      name: 'sightline',
+      timeout: CONNECT_MS,
       // The sink repeats what fails.
       reconnect: false,
       ...(user === undefined ? {} : { user }),

@@ -66,7 +66,9 @@ export class ParquetFileSink implements Sink {
     const isStopped = this.#failure !== null;
     return {
       problem: this.#failure?.message ?? null,
-      ...{ sent: this.#written, waiting: isStopped ? 0 : unwritten, retried: 0 },
+      sent: this.#written,
+      waiting: isStopped ? 0 : unwritten,
+      retried: 0,
       lost: { overflow: 0, failed: isStopped ? unwritten : 0 },
     };
   }

@@ -120,7 +120,9 @@ export class ParquetSink implements Sink {
     const waiting = this.#accepted - this.#written - this.#overflow - this.#failed;
     return {
       problem: this.#problem?.message ?? null,
-      ...{ sent: this.#written, waiting, retried: this.#retried },
+      sent: this.#written,
+      waiting,
+      retried: this.#retried,
       lost: { overflow: this.#overflow, failed: this.#failed },
     };
   }

@@ -41,7 +41,9 @@ export class PartialFile {
     this.#path = options.path;
     const retries = options.keepsEarlier ? 'unless-wrong-path' : 'never';
     this.#log = new LineLog({
-      ...{ ...options, retries, chunk: chunkOf(options.kind) },
+      ...options,
+      retries,
+      chunk: chunkOf(options.kind),
       open: () => this.#open(),
       seal: (file, isComplete) => this.#rename(file, isComplete),
     });

@@ -83,10 +83,17 @@ class RedisStream implements Connection {
     const { host, port, path, user, password, tls } = address;
     const { Redis: Client } = await import('ioredis');
     const client = new Client({
-      ...{ host, port, db: Number(path), lazyConnect: true, connectTimeout: CONNECT_MS },
+      host,
+      port,
+      db: Number(path),
+      lazyConnect: true,
+      connectTimeout: CONNECT_MS,
       // The sink repeats what fails.
-      ...{ retryStrategy: () => null, enableOfflineQueue: false, autoResendUnfulfilledCommands: false },
-      ...{ maxRetriesPerRequest: 0, disconnectTimeout: 500 },
+      retryStrategy: () => null,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      disconnectTimeout: 500,
       ...(user === undefined ? {} : { username: user }),
       ...(password === undefined ? {} : { password }),
       ...(tls === null ? {} : { tls }),

@@ -108,7 +108,10 @@ export class Spool {
   #newWriter(folder: string): LineWriter {
     const { sync, clock } = this.#options;
     return new LineWriter({
-      ...{ sync, clock, retries: 'always', chunk: { chars: this.#spoolFileBytes, ms: WRITE_MS } },
+      sync,
+      clock,
+      retries: 'always',
+      chunk: { chars: this.#spoolFileBytes, ms: WRITE_MS },
       source: {
         isPending: () => (this.#recent.at(-1)?.seq ?? 0) > this.#writtenSeq || this.#unwanted.length > 0,
         next: () => this.#next(),
@@ -119,7 +122,9 @@ export class Spool {
       },
       open: () => this.#openFile(folder),
       rotation: {
-        ...{ maxBytes: this.#spoolFileBytes, emptyBytes: 0, isCompressed: false },
+        maxBytes: this.#spoolFileBytes,
+        emptyBytes: 0,
+        isCompressed: false,
         keep: (path) => this.#keepFile(path),
       },
       onFailure: (error) => {

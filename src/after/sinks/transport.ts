@@ -81,7 +81,11 @@ export function outgoingRecord(text: string): OutgoingRecord {
     const { id, source, type, subject } = JSON.parse(head) as CloudEvent;
     const stream = decodeURIComponent(source.slice('/streams/'.length));
     return {
-      ...{ id, stream, type, rule: subject, text },
+      id,
+      stream,
+      type,
+      rule: subject,
+      text,
       get event() {
         return JSON.parse(text) as CloudEvent;
       },

@@ -80,7 +80,13 @@ export const webhook = sinkKind({
     return openSpooled(settings, url, context, (options) => {
       const more = template === undefined ? { phases: only } : { phases: only ?? ['new'], template };
       return new WebhookSink({
-        ...{ ...options, ...more, url, secret, send: sent, snapshot, batchResults: batchSize },
+        ...options,
+        ...more,
+        url,
+        secret,
+        send: sent,
+        snapshot,
+        batchResults: batchSize,
         ...(headers === undefined ? {} : { headers }),
       });
     });

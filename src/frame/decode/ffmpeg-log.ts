@@ -271,7 +271,9 @@ export class FfmpegLog {
     const sar = Number(sarNum) > 0 && Number(sarDen) > 0 ? Number(sarNum) / Number(sarDen) : 1;
     const displayWidth = Math.max(1, Math.round(Number(width) * sar));
     const frame: FrameHeader = {
-      ...{ ptsUs, width: displayWidth, height: Number(height) },
+      ptsUs,
+      width: displayWidth,
+      height: Number(height),
       ...(isKey === '1' ? { isKey: true } : {}),
     };
     return sar === 1 ? frame : { ...frame, stored: { width: Number(width), pixelAspect: sar } };

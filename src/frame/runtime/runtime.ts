@@ -422,7 +422,8 @@ export class Runtime {
   #streamPort(): StreamPort {
     const { preview, sinks, fakeDetect, tracer } = this.#options;
     return {
-      ...{ fakeDetect, tracer },
+      fakeDetect,
+      tracer,
       primary: () => this.#primary,
       ffmpeg: this.ffmpeg,
       preview: { maxWidth: preview.width, fps: preview.fps, quality: preview.quality },

@@ -6,7 +6,12 @@ import { SightlineError } from '../../base/errors/sightline-error.ts';
 import { syntheticGraph } from './synthetic.ts';
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = {
-  ...{ 'rtsp:': 554, 'rtsps:': 322, 'http:': 80, 'https:': 443, 'rtmp:': 1935, 'rtmps:': 443 },
+  'rtsp:': 554,
+  'rtsps:': 322,
+  'http:': 80,
+  'https:': 443,
+  'rtmp:': 1935,
+  'rtmps:': 443,
 };
 
 /** Kinds of sources behind an address, by scheme. */

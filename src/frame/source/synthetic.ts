@@ -89,8 +89,15 @@ const SIZE = `a size such as 1280x720, sides from 2 to ${MAX_SIDE_PX}`;
 const RATE = 'frames a second such as 30 or 30000/1001';
 const COLOUR = 'a name such as gray, or 0xRRGGBB';
 const EXPECTED: Readonly<Record<string, string>> = {
-  ...{ size: SIZE, s: SIZE, rate: RATE, r: RATE, duration: 'seconds', d: 'seconds' },
-  ...{ sar: 'a ratio such as 4/3', color: COLOUR, c: COLOUR },
+  size: SIZE,
+  s: SIZE,
+  rate: RATE,
+  r: RATE,
+  duration: 'seconds',
+  d: 'seconds',
+  sar: 'a ratio such as 4/3',
+  color: COLOUR,
+  c: COLOUR,
 };
 
 const SHOWN_CHARS = 60;

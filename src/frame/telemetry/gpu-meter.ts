@@ -114,9 +114,14 @@ export function meanGpuUse(
       return whole <= 0 ? null : known.reduce((sum, { use, seconds }) => sum + use[key]! * seconds, 0) / whole;
     };
     return {
-      ...{ index, name: own[0]!.use.name, busyRatio: mean('busyRatio'), decoderRatio: mean('decoderRatio') },
-      ...{ memoryUsedBytes: mean('memoryUsedBytes'), memoryTotalBytes: mean('memoryTotalBytes') },
-      ...{ powerW: mean('powerW'), temperatureC: mean('temperatureC') },
+      index,
+      name: own[0]!.use.name,
+      busyRatio: mean('busyRatio'),
+      decoderRatio: mean('decoderRatio'),
+      memoryUsedBytes: mean('memoryUsedBytes'),
+      memoryTotalBytes: mean('memoryTotalBytes'),
+      powerW: mean('powerW'),
+      temperatureC: mean('temperatureC'),
     };
   });
 }

@@ -169,7 +169,10 @@ class GatewayObserver implements LoadObserver {
       seconds,
       streams: streams.map((stream) => this.#since(stream)),
       latencies: new Map(isDue ? streams.map(({ id, latencyMs }) => [id, latencyBounds(latencyMs.window)]) : []),
-      ...{ failedInferences: null, stagesMs: null, machine: null, gpus: [] },
+      failedInferences: null,
+      stagesMs: null,
+      machine: null,
+      gpus: [],
     };
   }
 

@@ -162,7 +162,9 @@ export class LoadRig {
       protocol: this.#options.protocol,
       cpuCores: hasProcess && seconds > 0 ? cpuMs / (seconds * 1000) : null,
       rssBytes: hasProcess ? rssBytes : null,
-      ...{ framesOffered: offered, framesLost: lost, framesUnread: unread },
+      framesOffered: offered,
+      framesLost: lost,
+      framesUnread: unread,
       lateMs: hasProcess ? lateMs : null,
     };
   }
@@ -193,7 +195,11 @@ export class LoadRig {
   #step(name: string, span: LoadSpan, looks: number, observer: LoadObserver, cameras: CameraSpan | null): LoadStep {
     const indexOf = new Map(this.#ids.map((id, i) => [id, i]));
     return loadStep({
-      ...{ name, span, looks, cameras, cores: availableParallelism() },
+      name,
+      span,
+      looks,
+      cameras,
+      cores: availableParallelism(),
       constraints: observer.constraints(),
       cameraOf: (streamId) => this.#specs[indexOf.get(streamId)!]!.id,
       ratesOf: (streamId) => {

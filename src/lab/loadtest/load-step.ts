@@ -38,7 +38,13 @@ export class LoadSpan {
     this.#all = new LatencyTally(targets);
     for (const { id, gap } of streams)
       this.#streams.set(id, {
-        ...{ id, entered: 0, published: 0, dropped: {}, decodeErrors: 0, reconnects: 0, gap },
+        id,
+        entered: 0,
+        published: 0,
+        dropped: {},
+        decodeErrors: 0,
+        reconnects: 0,
+        gap,
         latency: new LatencyTally(targets),
       });
   }

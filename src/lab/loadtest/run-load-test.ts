@@ -223,7 +223,10 @@ class LoadTest {
     const startedMs = performance.now();
     const latencies = new Map<string, LatencyBound[]>();
     const step = await this.#rig.measure({
-      ...{ name: 'endurance', seconds, targets: this.#targets, settleSeconds: SETTLE_S },
+      name: 'endurance',
+      seconds,
+      targets: this.#targets,
+      settleSeconds: SETTLE_S,
       onWindow: async (window) => {
         for (const [id, bounds] of window.latencies) latencies.set(id, [...(latencies.get(id) ?? []), ...bounds]);
         const atS = (performance.now() - startedMs) / 1000;

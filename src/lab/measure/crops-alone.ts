@@ -111,9 +111,24 @@ function framesOf({ buffer, frameBytes }: LoopPictures, owner: SecondStage): InF
     slots.picture(slot).set(new Uint8Array(buffer, slot * frameBytes, frameBytes));
     const nowMs = monoNowMs();
     return {
-      ...{ streamId: NAME, owner, ring, slot, meta: slots.readMeta(slot), capturedMs: nowMs, queuedMs: nowMs },
-      ...{ failures: 0, status: 'done', batchedMs: nowMs, inferredMs: nowMs, batch: null, rows: null, by: 'inferred' },
-      ...{ repeats: null, model: null, isCached: false, slotUsers: { count: 1 } },
+      streamId: NAME,
+      owner,
+      ring,
+      slot,
+      meta: slots.readMeta(slot),
+      capturedMs: nowMs,
+      queuedMs: nowMs,
+      failures: 0,
+      status: 'done',
+      batchedMs: nowMs,
+      inferredMs: nowMs,
+      batch: null,
+      rows: null,
+      by: 'inferred',
+      repeats: null,
+      model: null,
+      isCached: false,
+      slotUsers: { count: 1 },
     };
   });
 }

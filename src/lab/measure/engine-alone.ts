@@ -59,7 +59,11 @@ export async function engineAlone(
 ): Promise<EngineRun> {
   const data: EngineLoopData = {
     request: { ...request, maxBatch: batchSize, batchSizes: [batchSize] },
-    ...{ frames: pictures.buffer, frameBytes: pictures.frameBytes, seconds, batchSize, maxInFlight },
+    frames: pictures.buffer,
+    frameBytes: pictures.frameBytes,
+    seconds,
+    batchSize,
+    maxInFlight,
   };
   disableTelemetry();
   const workers = Array.from(

@@ -44,7 +44,11 @@ export class LatencyTally {
           ? NO_PERCENTILES
           : { count: this.#frames, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: this.#maxMs },
       counts: this.#limits.map(({ metric, quantile, limitMs, over, surelyOver }) => ({
-        ...{ metric, limitMs, over, surelyOver, measuredMs: at(quantile) },
+        metric,
+        limitMs,
+        over,
+        surelyOver,
+        measuredMs: at(quantile),
       })),
     };
   }

@@ -80,15 +80,27 @@ function summarise(
   const counters = streams.map((stream) => stream.telemetry.frames(stream.ledger.inFlight));
   const { device, batch, rssBytes } = runtime.report().host;
   return {
-    ...{ seconds, frames, fps, latencyMs, cpuMsPerFrame, busyRatio, stagesMs, littleLawGap },
+    seconds,
+    frames,
+    fps,
+    latencyMs,
+    cpuMsPerFrame,
+    busyRatio,
+    stagesMs,
+    littleLawGap,
     warmUpFps: warmUp.frames.length === 0 ? 0 : (warmUp.frames.length * 1000) / (warmUp.endMs - warmUp.startMs),
     dropRatio: dropRatio(counters),
     streams: counters.map((counts, i) => ({
-      ...{ id: ids[i]!, fps: perStream[i]!.fps, latencyMs: perStream[i]!.latencyMs },
-      ...{ frames: counts, conservationGap: conservationGap(counts) },
+      id: ids[i]!,
+      fps: perStream[i]!.fps,
+      latencyMs: perStream[i]!.latencyMs,
+      frames: counts,
+      conservationGap: conservationGap(counts),
     })),
     machineUse: machine,
-    ...{ device, batch, rssBytes },
+    device,
+    batch,
+    rssBytes,
   };
 }
 

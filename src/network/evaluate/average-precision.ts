@@ -25,17 +25,31 @@ const recallOf =
     averageRecall(matches, area, thresholds, mostDetections);
 
 const BOX_FIGURES = {
-  ...{ AP: precisionOf(ALL), AP50: precisionAt(IOU_50_INDEX), AP75: precisionAt(IOU_75_INDEX) },
-  ...{ APs: precisionOf(SMALL), APm: precisionOf(MEDIUM), APl: precisionOf(LARGE) },
-  ...{ AR1: recallOf(1), AR10: recallOf(10), AR100: recallOf(100) },
-  ...{ ARs: recallOf(100, SMALL), ARm: recallOf(100, MEDIUM), ARl: recallOf(100, LARGE) },
+  AP: precisionOf(ALL),
+  AP50: precisionAt(IOU_50_INDEX),
+  AP75: precisionAt(IOU_75_INDEX),
+  APs: precisionOf(SMALL),
+  APm: precisionOf(MEDIUM),
+  APl: precisionOf(LARGE),
+  AR1: recallOf(1),
+  AR10: recallOf(10),
+  AR100: recallOf(100),
+  ARs: recallOf(100, SMALL),
+  ARm: recallOf(100, MEDIUM),
+  ARl: recallOf(100, LARGE),
 };
 
 const KEYPOINT_FIGURES = {
-  ...{ AP: precisionOf(ALL), AP50: precisionAt(IOU_50_INDEX), AP75: precisionAt(IOU_75_INDEX) },
-  ...{ APm: precisionOf(MEDIUM), APl: precisionOf(LARGE) },
-  ...{ AR: recallOf(20), AR50: recallOf(20, ALL, [IOU_50_INDEX]), AR75: recallOf(20, ALL, [IOU_75_INDEX]) },
-  ...{ ARm: recallOf(20, MEDIUM), ARl: recallOf(20, LARGE) },
+  AP: precisionOf(ALL),
+  AP50: precisionAt(IOU_50_INDEX),
+  AP75: precisionAt(IOU_75_INDEX),
+  APm: precisionOf(MEDIUM),
+  APl: precisionOf(LARGE),
+  AR: recallOf(20),
+  AR50: recallOf(20, ALL, [IOU_50_INDEX]),
+  AR75: recallOf(20, ALL, [IOU_75_INDEX]),
+  ARm: recallOf(20, MEDIUM),
+  ARl: recallOf(20, LARGE),
 };
 
 /** Names of COCO's twelve figures of boxes and masks, in its order. */

@@ -93,7 +93,8 @@ export function picturePaths({ path, images }: Pick<CocoAnnotations, 'path' | 'i
 function readImage(entry: JsonEntry, iouType: IouType): CocoImage {
   const tags = entry.optionalTexts('tags');
   return {
-    ...{ id: entry.integer('id'), fileName: entry.text('file_name') },
+    id: entry.integer('id'),
+    fileName: entry.text('file_name'),
     ...(iouType === 'segm' ? { size: [entry.integer('height'), entry.integer('width')] as const } : {}),
     ...(tags === undefined ? {} : { tags }),
   };

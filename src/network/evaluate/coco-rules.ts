@@ -33,7 +33,10 @@ export const RECALL_POINTS: readonly number[] = evenlySpaced(0, 1, 101);
 
 /** Detections per image and category that average precision uses. */
 export const AP_MAX_DETECTIONS: Readonly<Record<IouType, number>> = {
-  ...{ bbox: 100, segm: 100, 'oriented-boxes': 100, classes: 100 },
+  bbox: 100,
+  segm: 100,
+  'oriented-boxes': 100,
+  classes: 100,
   keypoints: 20,
 };
 

@@ -40,7 +40,11 @@ export function matchFrames(reference: RecordedResults, candidate: RecordedResul
     const [from, to] = [reference.scoreThreshold, candidate.scoreThreshold];
     return [
       {
-        ...{ frame: number, ptsUs, reference: wanted, candidate: got, by: other.by },
+        frame: number,
+        ptsUs,
+        reference: wanted,
+        candidate: got,
+        by: other.by,
         found: matchObjects(wanted, from, got, to),
         confirmed: matchObjects(got, to, wanted, from),
       },

@@ -45,7 +45,8 @@ export function resampledTop1(
 ): (counts: Int32Array) => Float64Array {
   const columns = new Map(annotations.categories.map(({ id }, i) => [id, AREA_RANGES.length + i]));
   const pictures = labelRanks(annotations, results).map(({ labels, rank, place }) => ({
-    ...{ place, isRight: rank === 0 },
+    place,
+    isRight: rank === 0,
     columns: [0, ...[...labels].flatMap((label) => columns.get(label) ?? [])],
   }));
   const all = new Float64Array(AREA_RANGES.length + columns.size);

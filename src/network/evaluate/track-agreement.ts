@@ -68,8 +68,12 @@ function follow({ frame, ptsUs, reference, candidate, found }: FrameMatches, liv
     let life = lives.get(trackId);
     if (life === undefined) {
       life = {
-        ...{ frames: 0, firstFrame: frame, firstUs: ptsUs, coveredBy: new Map() },
-        ...{ appearedFrame: null, appearedUs: null },
+        frames: 0,
+        firstFrame: frame,
+        firstUs: ptsUs,
+        coveredBy: new Map(),
+        appearedFrame: null,
+        appearedUs: null,
       };
       lives.set(trackId, life);
     }

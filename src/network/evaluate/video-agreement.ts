@@ -69,7 +69,8 @@ export async function compareOnVideo(
   const byClass = labels.map((label, i): ClassLoss & ClassFound => {
     const at = (FIRST_CLASS + i) * COUNTS;
     return {
-      ...{ label, ...estimates[FIRST_CLASS + i]! },
+      label,
+      ...estimates[FIRST_CLASS + i]!,
       units: blocks.filter((block) => (block[at] ?? 0) > 0).length,
       objects: all[at]!,
       foundByReference: all[at]!,

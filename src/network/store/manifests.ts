@@ -91,7 +91,15 @@ export function modelSpec(manifest: Manifest): ModelSpec {
   const { keypoints } = manifest;
   const task = taskOf(family);
   return {
-    ...{ name, family, input, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox, resizeBy },
+    name,
+    family,
+    input,
+    classes,
+    nmsIou,
+    scoreThreshold,
+    maxDetections,
+    classesPerBox,
+    resizeBy,
     ...heads,
     ...(task === 'boxes' ? {} : { task }),
     ...(keypoints === undefined ? {} : { keypoints }),

@@ -77,8 +77,15 @@ const occupancyQuery = z.strictObject({ ...span, zone: text(200) });
 const seenQuery = z.strictObject(span);
 const heatQuery = z.strictObject({ stream: z.string().min(1).max(64), from: span.from, to: span.to });
 const similarQuery = z.strictObject({
-  ...{ event: text(64), stream: text(64), track: z.coerce.number().int().min(0).optional(), run: text(64) },
-  ...{ attribute: text(64), from: text(40), to: text(40), label: text(200), limit: count(100).default(20) },
+  event: text(64),
+  stream: text(64),
+  track: z.coerce.number().int().min(0).optional(),
+  run: text(64),
+  attribute: text(64),
+  from: text(40),
+  to: text(40),
+  label: text(200),
+  limit: count(100).default(20),
   /** One or several, separated by commas. */
   streams: text(10_000),
   min: z.coerce.number().min(-1).max(1).default(-1),

@@ -79,7 +79,8 @@ export function addPictureRoutes(app: FastifyInstance, port: RuntimePort, feed: 
         }
       };
       const stop = feed.watchStream({
-        ...{ stream: id, identity: request.identity },
+        stream: id,
+        identity: request.identity,
         onPicture: (picture) => void write(picture).catch((error: Error) => body.destroy(error)),
         onEnd: () => body.end(),
       });
@@ -139,7 +140,8 @@ function firstPicture(
     };
     const timer = setTimeout(settle, FIRST_MS);
     const stop = feed.watchStream({
-      ...{ stream, identity },
+      stream,
+      identity,
       onPicture(picture) {
         newest = picture;
         if (!hasBoxes || picture.hasResult !== false) settle();

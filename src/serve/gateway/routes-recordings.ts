@@ -37,7 +37,9 @@ const time = z
   .min(1)
   .max(40);
 const listQuery = z.strictObject({
-  ...{ stream: stream.optional(), from: time.optional(), to: time.optional() },
+  stream: stream.optional(),
+  from: time.optional(),
+  to: time.optional(),
   event: z.string().min(1).max(64).optional(),
 });
 const spanQuery = z.strictObject({ stream, from: time, to: time });
@@ -108,7 +110,9 @@ export function addRecordingRoutes(
       const at = stream === undefined ? null : runsAt(stream);
       const noLive = at === null ? whyNoVideo(recorder) : `its video is where it runs, on host ${placeOf(at)}`;
       return {
-        ...{ spans, bytes, problem: shown },
+        spans,
+        bytes,
+        problem: shown,
         ...(stream === undefined ? {} : { noLive: recorder?.streamOf(stream) == null ? noLive : null }),
         ...(event === undefined ? {} : { clip: isShown ? await stateOf(clip, recorder!) : null }),
         ...(at === null ? {} : { elsewhere: at }),

@@ -225,7 +225,9 @@ async function buildApp(
   if (requests !== undefined && intake !== null) {
     await addDetectRoute(app, requests, intake);
     await addKserveRoutes(app, {
-      ...{ port: requests, intake, version: files.version },
+      port: requests,
+      intake,
+      version: files.version,
       isReady: () => runtime.readiness().isReady,
       installErrors: (scope) =>
         installErrorReplies(scope, logger, incidents, ({ message, code }) => ({ error: `${message} [${code}]` })),

@@ -82,7 +82,8 @@ function bulkWork(
 ): BulkWork {
   if (stages.length === 0) return { scoreThreshold, isBackground: true, take };
   return {
-    ...{ scoreThreshold: reportScore, isBackground: true },
+    scoreThreshold: reportScore,
+    isBackground: true,
     stagesOf: (settings, classCount) => new StreamStages(() => stages, settings, classCount),
     take: (frame, { rows, readings }) => {
       const raw = unpackRows(rows ?? new Float32Array(0), spec.classes, spec);

@@ -161,7 +161,9 @@ async function inspectParts(
     name: config.name,
     model: { name: redact(name), input: model?.input ?? null, engine, provider, precision },
     streams: streams.map(({ config: { id, source, restream }, isPaused }) => ({
-      ...{ id, source: redactSource(source), isPaused },
+      id,
+      source: redactSource(source),
+      isPaused,
       restream: restream === undefined ? null : redactSource(restream),
       from: Object.hasOwn(overlay, id) ? 'overlay' : 'file',
     })),
@@ -246,7 +248,11 @@ function inspectStream(
     if (address === 'demo' || (hasPlaceholder(address) && placeholders?.has(address) !== true)) continue;
     try {
       parseSource(sourceText(address, placeholders), {
-        ...{ loop, realtime: realtime ?? loop, rtspTransport: transport, readTimeoutMs: 0, access: FREE_ACCESS },
+        loop,
+        realtime: realtime ?? loop,
+        rtspTransport: transport,
+        readTimeoutMs: 0,
+        access: FREE_ACCESS,
       });
     } catch (thrown) {
       const error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
@@ -342,12 +348,13 @@ async function inspectAccess(
     () => (caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile')),
     () =>
       GatewayAccess.open({
-        ...{
-          host: address.host ?? host,
-          token: environment.token,
-          tokensFile: tokensFileOf(config.gateway.tokensFile, environment),
-        },
-        ...{ tls, allowedOrigins, clock: systemClock, wallMs: Date.now },
+        host: address.host ?? host,
+        token: environment.token,
+        tokensFile: tokensFileOf(config.gateway.tokensFile, environment),
+        tls,
+        allowedOrigins,
+        clock: systemClock,
+        wallMs: Date.now,
         proxyUsers: proxyUsers === null ? null : new ProxyUsers(proxyUsers, config.gateway.trustedProxies),
       }),
   ];

@@ -109,7 +109,13 @@ async function openDetector(
   const named = detector === undefined ? undefined : { detector, models };
   const { streams: ofHost } = host;
   const target = new RuntimeTarget({
-    ...{ runtime, streams: ofHost, named, initial, environment, modelRoots, onNotice },
+    runtime,
+    streams: ofHost,
+    named,
+    initial,
+    environment,
+    modelRoots,
+    onNotice,
     recordings: recordingsFolder(config, environment),
   });
   const panels = rolloutPanels({

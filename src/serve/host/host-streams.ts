@@ -462,7 +462,13 @@ export class HostStreams {
     const id = sinkId(sink, index);
     const runtime = this.#runtime;
     const video = await openVideoSink({
-      ...{ id, path: sink.path, keepsEarlier: true, ffmpeg: runtime.ffmpeg, picture, policy, overlay: config },
+      id,
+      path: sink.path,
+      keepsEarlier: true,
+      ffmpeg: runtime.ffmpeg,
+      picture,
+      policy,
+      overlay: config,
       counts: () => runtime.stream(config.id).counts,
       onFailure: ({ message, code, details }) =>
         runtime.emitEvent('sink-failed', config.id, message, { ...details, code }),

@@ -91,7 +91,9 @@ export class JoinedHost {
     const { id, config, control, log, context, address, incidents, tracing } = options;
     const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     const events = new LeasedEvents({
-      ...{ events: control.events, hostId: id, incidents },
+      events: control.events,
+      hostId: id,
+      incidents,
       deliver: (event, mayHandOut) => host.deliverEvent(event, mayHandOut),
       onNotice: (text) => log.warn({}, text),
     });
@@ -135,7 +137,9 @@ export class JoinedHost {
     try {
       await view.start();
       rollouts = await HostRollouts.tryOpen(host, config, {
-        ...{ environment: context.environment, onNotice: (text: string) => log.info({}, text), incidents },
+        environment: context.environment,
+        onNotice: (text: string) => log.info({}, text),
+        incidents,
         fleet: { hostId: id, storeOf: (key) => control.rollouts(key), bus: control.bus },
         streams: () => view.streams(),
         hosts: () =>

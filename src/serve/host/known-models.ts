@@ -72,7 +72,11 @@ function summaryOf(manifest: Manifest, isHere: boolean, costs: readonly EngineCh
     .flatMap((choice) => choice.measured)
     .sort((a, b) => a.frameMs - b.frameMs)[0];
   return {
-    ...{ name, family, inputWidth: input.width, inputHeight: input.height, reportedAp: reported?.ap ?? null },
+    name,
+    family,
+    inputWidth: input.width,
+    inputHeight: input.height,
+    reportedAp: reported?.ap ?? null,
     reportedOn: comparableLabels(reported),
     isHere,
     labels: classes,

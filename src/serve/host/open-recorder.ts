@@ -54,7 +54,10 @@ export function openRecorder(
     openTarget: (address, stream) =>
       openSource(
         parseSource(sourceText(address, settings.file.placeholders?.sources), {
-          ...{ loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: TARGET_TIMEOUT_MS },
+          loop: false,
+          realtime: false,
+          rtspTransport: 'tcp',
+          readTimeoutMs: TARGET_TIMEOUT_MS,
           access: sourceRules.accessOf(address, stream),
         }),
       ),

@@ -97,7 +97,18 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
       const { family, reported } = manifest;
       return { family, reported, found: modelSpec(manifest) };
     },
-    ...{ target, panels, hostId, pipeline, detector, initial, streams, hosts, beatMs, warmMs, onNotice, incidents },
+    target,
+    panels,
+    hostId,
+    pipeline,
+    detector,
+    initial,
+    streams,
+    hosts,
+    beatMs,
+    warmMs,
+    onNotice,
+    incidents,
   });
 }
 

@@ -93,7 +93,9 @@ export class PictureDetector {
       const { frame, width, height, detections } = await stream.feed.push(picture, null, signal, parent);
       const warning = stream.warnings.get(frame);
       return {
-        ...{ width, height, warnings: warning === undefined ? [] : [warning] },
+        width,
+        height,
+        warnings: warning === undefined ? [] : [warning],
         detections: detections.map((each) => roundDetection(each, FILE_BOX_STEPS)),
       };
     } finally {

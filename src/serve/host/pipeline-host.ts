@@ -143,11 +143,23 @@ export class PipelineHost implements RuntimePort {
     settings.overlay?.onTrouble((problem) => runtime.emitEvent(...overlayTrouble(problem)));
     const ofFile = settings.ownAddresses;
     const sourceRules = new SourceRules({
-      ...{ fleet: config.fleet, authorities, admitOther: admit, ofOwner: ownSources ?? ofFile, ofFile },
+      fleet: config.fleet,
+      authorities,
+      admitOther: admit,
+      ofOwner: ownSources ?? ofFile,
+      ofFile,
     });
     this.streams = new HostStreams({
-      ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, sourceRules, models },
-      ...{ stages, modelOf: (stream) => this.#choice.modelOf(stream) },
+      runtime,
+      config,
+      sinks,
+      environment,
+      onNotice,
+      limits: config.limits,
+      sourceRules,
+      models,
+      stages,
+      modelOf: (stream) => this.#choice.modelOf(stream),
       placeholders: () => settings.file.placeholders?.sources,
     });
     this.rules = new StreamRules({
@@ -187,8 +199,10 @@ export class PipelineHost implements RuntimePort {
     this.#alerts = new AlertDesk({
       alerts: config.alerts,
       channels: new Map(config.alerts.flatMap(({ to }) => to.map((id) => [id, sinks.channel(id)] as const))),
-      ...{ snapshotOf: (event) => this.recorder.snapshotOf(event), publicUrl: config.gateway.publicUrl },
-      ...{ clock: systemClock, wallNow: Date.now },
+      snapshotOf: (event) => this.recorder.snapshotOf(event),
+      publicUrl: config.gateway.publicUrl,
+      clock: systemClock,
+      wallNow: Date.now,
     });
     this.#events = new EventDesk({
       configOf: (id) => this.#reconciler.currentOf(id)?.config ?? runtime.stream(id).config,
@@ -342,7 +356,9 @@ export class PipelineHost implements RuntimePort {
     const publishedFps = streams.reduce((sum, { fps }) => sum + fps.published, 0);
     const tracing = this.tracing === undefined ? {} : { tracing: this.tracing.figures };
     const host = {
-      ...{ ...report.host, ...this.#power.figures(monoNowMs(), publishedFps), sinks: this.#sinks.reports },
+      ...report.host,
+      ...this.#power.figures(monoNowMs(), publishedFps),
+      sinks: this.#sinks.reports,
       ...(Object.keys(alerts).length === 0 ? {} : { alerts }),
       ...tracing,
     };

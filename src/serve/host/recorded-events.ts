@@ -113,7 +113,9 @@ export async function tryOnRecorded(
   const span = await readRecorded(folder, stream, { fromMs, toMs });
   const live = liveEvents(question, span, context);
   const tried = sides.map(({ set, model }) => ({
-    ...{ set, model, trial: new RuleTrial(ruledStream(set, `${stream}.mp4`), fromMs, context.onNotice) },
+    set,
+    model,
+    trial: new RuleTrial(ruledStream(set, `${stream}.mp4`), fromMs, context.onNotice),
   }));
   const [now, before] = tried as [Tried, Tried?];
   const hasSameModel =
@@ -127,7 +129,10 @@ export async function tryOnRecorded(
     comparison(name, judgeable(old, unknown), judgeable(after, unknown), isSame);
   const compared = before && compare(sides[1]!.name, before.trial.events, hasSameModel ? undefined : isOfMoment);
   const outcome: Outcome = {
-    ...{ input: stream, events: after, figures: now.trial.figures, ...(compared === undefined ? {} : { compared }) },
+    input: stream,
+    events: after,
+    figures: now.trial.figures,
+    ...(compared === undefined ? {} : { compared }),
     live:
       live === null
         ? null
@@ -138,7 +143,10 @@ export async function tryOnRecorded(
             ),
           },
     recorded: {
-      ...{ from: iso(fromMs), to: iso(toMs), captureClock: 'arrival', frames },
+      from: iso(fromMs),
+      to: iso(toMs),
+      captureClock: 'arrival',
+      frames,
       gaps: gaps.map((gap) => ({ from: iso(gap.fromMs), to: iso(gap.toMs), reason: gap.reason })),
     },
   };
@@ -152,15 +160,23 @@ export async function tryVersions(
   stop: AbortSignal,
 ): Promise<RecordedFinding> {
   const side = (name: string, { model, settings }: RecordedSide) => ({
-    ...{ name, model, set: { path: `stream "${stream}"`, settings } },
+    name,
+    model,
+    set: { path: `stream "${stream}"`, settings },
   });
   const sides = [side('candidate', candidate), side('control', control)];
   const question = { ...job, stream, sides, isApart: true };
   const { outcome } = await tryOnRecorded(question, { environment, stdout, stop, onNotice: () => undefined });
   const { gained, lost, kept } = outcome.compared!;
   return {
-    ...{ stream, state: 'judged', reason: '', frames: outcome.recorded!.frames },
-    ...{ before: kept + lost.length, lost: lost.length, after: kept + gained.length, gained: gained.length },
+    stream,
+    state: 'judged',
+    reason: '',
+    frames: outcome.recorded!.frames,
+    before: kept + lost.length,
+    lost: lost.length,
+    after: kept + gained.length,
+    gained: gained.length,
   };
 }
 
@@ -255,7 +271,8 @@ function liveEvents(
       // Media time begins anew with each start of a host.
       .find((ms) => Math.abs(ms - raisedMs) < LATEST_MS);
     const at = ({ ptsUs = raisedUs }: EventMoment): EventMoment => ({
-      ...{ ptsUs, at: new Date((shown ?? raisedMs) + (ptsUs - raisedUs) / 1000).toISOString() },
+      ptsUs,
+      at: new Date((shown ?? raisedMs) + (ptsUs - raisedUs) / 1000).toISOString(),
     });
     const { began, raised, ended = { ptsUs: raisedUs + (toMs - raisedMs) * 1000 } } = event;
     return [{ ...event, began: at(began), raised: at(raised), ended: at(ended) }];
@@ -276,13 +293,16 @@ function comparison(
 ): Comparison {
   const difference = differenceOf(before.judged, after.judged, isSame);
   const rate = (hits: number, all: number): Rate => ({
-    ...{ share: all === 0 ? null : hits / all, interval: shareInterval(hits, all) },
+    share: all === 0 ? null : hits / all,
+    interval: shareInterval(hits, all),
   });
   const { gained, lost } = difference;
   // One that both have counts once.
   const unknown = differenceOf(before.unjudged, after.unjudged, isSame);
   return {
-    ...{ with: name, ...difference, unjudged: unknown.gained.length + unknown.lost.length + unknown.kept },
+    with: name,
+    ...difference,
+    unjudged: unknown.gained.length + unknown.lost.length + unknown.kept,
     rates: { gained: rate(gained.length, after.judged.length), lost: rate(lost.length, before.judged.length) },
   };
 }

@@ -105,7 +105,11 @@ export class RecordedTrials {
     // A record comes over the network.
     for (const { model } of [from, to]) await loadConfigured(model, environment, modelRoots);
     const job: RecordedTrialJob = {
-      ...{ folder, stream, ...span, candidate: sideOf(config, to), control: sideOf(config, from) },
+      folder,
+      stream,
+      ...span,
+      candidate: sideOf(config, to),
+      control: sideOf(config, from),
       environment: { ...environment, token: undefined, redisUrl: undefined, fleetKeys: undefined, variables: {} },
     };
     const what = `stream ${stream}: the process that tries versions on its recordings`;

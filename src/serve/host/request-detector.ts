@@ -100,7 +100,8 @@ export class RequestDetector implements RequestPort {
     // The records of a fleet may count a version otherwise than the host that started with it.
     const labels = new Map(agent.versions().map(({ hash, label }) => [hash, label]));
     return target.loaded.map(({ hash, label, ...version }) => ({
-      ...{ ...version, hash },
+      ...version,
+      hash,
       version: (labels.get(hash) ?? label).replace(/^.*@/, ''),
     }));
   }
@@ -131,13 +132,11 @@ export class RequestDetector implements RequestPort {
     if (detector === undefined) {
       const { runtime, streams } = this.#host;
       detector = new PictureDetector(runtime, streams, {
-        ...{
-          most: this.#lanes,
-          name: `request-${randomUUID().slice(0, 8)}-`,
-          instance,
-          scoreThreshold,
-          isBelowStreams: true,
-        },
+        most: this.#lanes,
+        name: `request-${randomUUID().slice(0, 8)}-`,
+        instance,
+        scoreThreshold,
+        isBelowStreams: true,
       });
       this.#detectors.set(instance, detector);
     }

@@ -459,7 +459,11 @@ export class RuntimeTarget implements RolloutTarget {
     const pace = side === 'candidate' ? compared?.pace : null;
     this.#tallies.delete(stream.id);
     this.#observations.emit({
-      ...{ stream: stream.id, side, frames, ...tally, seconds },
+      stream: stream.id,
+      side,
+      frames,
+      ...tally,
+      seconds,
       deviceMs: inferred * cpuPerFrameMs,
       dropped: now.dropped - before.dropped,
       failed: now.failed - before.failed,

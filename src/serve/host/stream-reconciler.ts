@@ -331,7 +331,13 @@ export class StreamReconciler<Running> {
         signal?.()?.throwIfAborted();
         const error = errorOf(thrown);
         const entry: FailedStart = {
-          ...{ config, error, attempts: 0, isPaused: false, seq: 0, sinceMs: 0, retryAtMs: null },
+          config,
+          error,
+          attempts: 0,
+          isPaused: false,
+          seq: 0,
+          sinceMs: 0,
+          retryAtMs: null,
           backOff: new BackOff({ ...RETRY, random }),
           afterRefusal: new BackOff({ ...AFTER_REFUSAL, random }),
           cancel: () => undefined,

@@ -221,7 +221,12 @@ function resultOf(text: string, where: string): RecordedResult {
     );
   const { capturedAt, detections, frame, ptsUs, width, height, source, stream } = data;
   return {
-    ...{ frame, ptsUs, width, height, source, stream },
+    frame,
+    ptsUs,
+    width,
+    height,
+    source,
+    stream,
     detections: detections.map(({ trackId, attributes, ...each }) => ({
       ...each,
       ...(trackId === undefined ? {} : { trackId }),

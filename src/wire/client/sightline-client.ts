@@ -189,7 +189,9 @@ export class SightlineClient extends GatewayApi {
     if (token !== undefined && token !== null && token !== '') url.searchParams.set('token', token);
     const connection = new FeedConnection({
       url: url.href,
-      ...{ WebSocket, retryMs, silenceMs },
+      WebSocket,
+      retryMs,
+      silenceMs,
       onState: (state) => onState?.(state),
       findRefusal: () => this.#send({ method: 'OPTIONS', path: '/ws' }).then(() => null, refusalOf),
       findStreams: () =>

@@ -92,9 +92,16 @@ export type Lease = z.infer<typeof lease>;
 
 /** What a rule reports, see `RuleEvent`. A newer version's fields are kept. */
 export const ruleRecord = z.looseObject({
-  ...{ id: text.min(1), stream: id, rule: text, kind: text, reason: text, seq: count },
+  id: text.min(1),
+  stream: id,
+  rule: text,
+  kind: text,
+  reason: text,
+  seq: count,
   phase: z.enum(['new', 'update', 'end']),
-  ...{ label: text.optional(), zone: text.optional(), line: text.optional() },
+  label: text.optional(),
+  zone: text.optional(),
+  line: text.optional(),
 });
 
 /** An event of a rule that is open, or of which sinks may lack something. */

@@ -372,7 +372,8 @@ const sinkReport = record('SinkReport', {
 
 /** The figures of a host: device, batches, processor, sinks. */
 export const hostReport = record('HostReport', {
-  ...{ ...powerFigures.shape, ...secondStageFigures.shape },
+  ...powerFigures.shape,
+  ...secondStageFigures.shape,
   uptimeS: amount.describe('Seconds since its start.'),
   cores: count.describe('Processor cores of the machine.'),
   cpuCores: amount.describe('CPU used by this process and its ffmpeg children, 1 = one core.'),

@@ -225,7 +225,9 @@ export interface SimilarReply {
 
 const detection = z
   .object({
-    ...{ classId: z.int(), label: z.string(), score: z.number() },
+    classId: z.int(),
+    label: z.string(),
+    score: z.number(),
     box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
     mask: z.object({ size: z.tuple([z.int(), z.int()]), counts: z.string() }).optional(),
     keypoints: z.array(z.number()).optional(),

@@ -12,7 +12,11 @@ const END = { seconds: 1, frames: 3, decodeErrors: 0, cached: 0, warnings: [], e
 
 /** A person and a car that stand still. */
 const frame = (n: number): RecordedFrame => ({
-  ...{ frame: n, ptsUs: n * 40_000, width: 640, height: 480, by: 'inferred' },
+  frame: n,
+  ptsUs: n * 40_000,
+  width: 640,
+  height: 480,
+  by: 'inferred',
   detections: [
     { classId: 2, label: 'car', score: 0.9, box: [300, 100, 100, 50] },
     { classId: 0, label: 'person', score: 0.8, box: [10, 20, 30, 60] },
@@ -35,7 +39,8 @@ describe('the results of an item', () => {
     const flags = { every: 1, track: true };
     const job = { runtime, flags, outputs, classes: classes === null ? null : new Set(classes) };
     const item: DetectItem = {
-      ...{ order: 0, kind },
+      order: 0,
+      kind,
       sources: sources.map((path) => ({ path, isPicture: kind === 'pictures', name: path, stem: path })),
     };
     const results = new ItemResults(job as unknown as ReadJob, item);

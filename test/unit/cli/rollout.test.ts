@@ -53,7 +53,9 @@ describe('sightline rollout', () => {
     });
     host = await rig.host('one');
     gateway = await openGateway(new RuntimeDouble(['gate']), {
-      ...{ rollouts: host.agent, namedRollouts: new Map([['night', host.agent]]), token: TOKEN },
+      rollouts: host.agent,
+      namedRollouts: new Map([['night', host.agent]]),
+      token: TOKEN,
     });
   });
   afterEach(() => rig.close());
@@ -84,8 +86,15 @@ describe('sightline rollout', () => {
     const flags = ['--steps', '5,100', '--hold', '10m', '--min-frames', '50', '--guards', guards];
     const started = await json('rollout', 'start', '--model', 'new', ...flags);
     expect(started).toMatchObject({
-      ...{ state: 'running', step: 0, steps: [0, 5, 100, 100], share: 0, holdMs: 600_000, minFrames: 50 },
-      ...{ from: 'people@1', to: 'people@2', startedBy: 'SIGHTLINE_TOKEN' },
+      state: 'running',
+      step: 0,
+      steps: [0, 5, 100, 100],
+      share: 0,
+      holdMs: 600_000,
+      minFrames: 50,
+      from: 'people@1',
+      to: 'people@2',
+      startedBy: 'SIGHTLINE_TOKEN',
     });
     expect(await json('rollout', 'status')).toEqual(started);
     host.panels.say(guardReport('undecided', { low: -0.0123, high: 0.0456 }));

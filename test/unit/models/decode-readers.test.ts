@@ -5,7 +5,13 @@ import { attributesOf } from '../../../src/frame/runtime/stages/crop-readings.ts
 
 function spec(family: ReaderFamily, classes: readonly string[], heads?: readonly string[]): ModelSpec {
   return {
-    ...{ name: 'reader', family, classes, nmsIou: null, scoreThreshold: 0.3, maxDetections: 1, classesPerBox: 'best' },
+    name: 'reader',
+    family,
+    classes,
+    nmsIou: null,
+    scoreThreshold: 0.3,
+    maxDetections: 1,
+    classesPerBox: 'best',
     input: { width: 8, height: 8, resize: { mode: 'stretch' } },
     ...(heads === undefined ? {} : { heads }),
   };

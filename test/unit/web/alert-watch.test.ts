@@ -24,7 +24,7 @@ const NOW = Date.now();
 function told(id: string, agoMs: number, more: Partial<RuleEvent> = {}) {
   const at = new Date(NOW - agoMs).toISOString();
   const phase = more.phase ?? 'new';
-  const rule = ruleEvent(id, phase === 'end' ? 1 : 0, phase, { ...{ at, began: { at }, raised: { at } }, ...more });
+  const rule = ruleEvent(id, phase === 'end' ? 1 : 0, phase, { at, began: { at }, raised: { at }, ...more });
   return { type: 'event', timeMs: NOW - agoMs, kind: 'rule', stream: rule.stream, message: rule.reason, rule };
 }
 

@@ -284,7 +284,8 @@ export class HostAgent {
     return {
       hostId: card.id,
       state: control.state,
-      ...{ runner, events },
+      runner,
+      events,
       clock: this.#clock,
       leaseEndMs: () => this.#leaseEndMs(),
       onStandsBy: (stream) => {

@@ -55,8 +55,11 @@ export class RecordedInput {
       const frames = group.reduce((sum, file) => sum + file.frames, 0);
       firstFrame += frames;
       return {
-        ...{ index, fromUs: index === 0 ? null : group[0]!.fromUs, toUs: groups[index + 1]?.[0]?.fromUs ?? null },
-        ...{ firstFrame: firstFrame - frames, frames },
+        index,
+        fromUs: index === 0 ? null : group[0]!.fromUs,
+        toUs: groups[index + 1]?.[0]?.fromUs ?? null,
+        firstFrame: firstFrame - frames,
+        frames,
       };
     });
   }

@@ -23,7 +23,11 @@ export class ReplayedStages {
   constructor(stages: readonly CropReader[], track: JobOrder['track'], classCount: number) {
     const replayed = stages.map(
       ({ name, config, model }): CropReader<SeenFrame> => ({
-        ...{ name, config, model, skip: () => undefined, withdraw: () => undefined },
+        name,
+        config,
+        model,
+        skip: () => undefined,
+        withdraw: () => undefined,
         look: (_frame, crop, _isLive, onLooked) => onLooked(this.#found.get(keyOf(name, crop)) ?? null),
       }),
     );

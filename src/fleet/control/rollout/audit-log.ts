@@ -27,7 +27,12 @@ export class AuditLog {
       return file;
     };
     this.#log = new LineLog({
-      ...{ id: 'audit', path, open, retries: 'always', sync: 'batch', chunk: AT_ONCE },
+      id: 'audit',
+      path,
+      open,
+      retries: 'always',
+      sync: 'batch',
+      chunk: AT_ONCE,
       keeps: 'newest',
       onFailure: ({ cause }) => onNotice(`the audit log ${path} cannot be written: ${(cause as Error).message}`),
       onRecovery: (lost) => {

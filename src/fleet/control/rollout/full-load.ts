@@ -210,7 +210,12 @@ export class FullLoad {
     const loss = seconds === 0 ? null : expected === 0 ? 0 : 1 - attained / expected;
     const all = { guard: FULL_LOAD, kind: 'statistical', estimate: loss, low: null, high: null } as const;
     const report = (verdict: GuardReport['verdict'], reason: string, leftMs: number | null = null): GuardReport => ({
-      ...{ ...all, verdict, margin: PASS_LOSS, frames, reason, leftMs },
+      ...all,
+      verdict,
+      margin: PASS_LOSS,
+      frames,
+      reason,
+      leftMs,
     });
     const leftMs = leftSeconds * 1000;
     if (loss === null) {
@@ -287,9 +292,13 @@ function likeNow(stream: StreamState, othersRatio: number | undefined): Tally | 
 
 function opened(nowMs: number): StreamState {
   return {
-    ...{ before: BEFORE.none(), disturbedBefore: BEFORE.none(), turns: BEFORE.none() },
+    before: BEFORE.none(),
+    disturbedBefore: BEFORE.none(),
+    turns: BEFORE.none(),
     isOld: { before: false, disturbedBefore: false, turns: false },
-    ...{ alone: ALONE.none(), calm: ALONE.none(), seenMs: nowMs },
+    alone: ALONE.none(),
+    calm: ALONE.none(),
+    seenMs: nowMs,
   };
 }
 

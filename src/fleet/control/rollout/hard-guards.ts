@@ -102,7 +102,13 @@ export class HardGuards {
     const judged = Number.isFinite(limitMs) ? latenciesMs.length : 0;
     const slow = countAbove(latenciesMs, limitMs);
     state.recent.push({
-      ...{ timeMs: nowMs, isCandidate, frames, failed, judged, slow, isDisturbed: isDisturbed(othersRatio) },
+      timeMs: nowMs,
+      isCandidate,
+      frames,
+      failed,
+      judged,
+      slow,
+      isDisturbed: isDisturbed(othersRatio),
     });
     while (state.recent[0]!.timeMs <= nowMs - WINDOW_MS) state.recent.shift();
     if (isCandidate) {
@@ -213,8 +219,12 @@ export class HardGuards {
 }
 
 const NOTHING: Omit<HardGuardsState, 'streams'> = {
-  ...{ recent: [], restartsMs: [], aliveMs: null, seenMs: null },
-  ...{ candidateFrames: 0, unanswered: 0 },
+  recent: [],
+  restartsMs: [],
+  aliveMs: null,
+  seenMs: null,
+  candidateFrames: 0,
+  unanswered: 0,
 };
 
 function sumsOf(rows: readonly Entry[], isCandidate: boolean): ReturnType<typeof SUMS.none> {

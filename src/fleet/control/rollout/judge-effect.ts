@@ -157,8 +157,16 @@ export function judgedLate(
 
 export function noData({ guard, margin }: Question, frames: number, reason: string): GuardReport {
   return {
-    ...{ guard, kind: 'statistical', verdict: 'no-data', estimate: null, low: null, high: null },
-    ...{ margin, frames, reason, leftMs: null },
+    guard,
+    kind: 'statistical',
+    verdict: 'no-data',
+    estimate: null,
+    low: null,
+    high: null,
+    margin,
+    frames,
+    reason,
+    leftMs: null,
   };
 }
 

@@ -132,8 +132,11 @@ export class PartJudge<Block, Rule extends PartRule<Block>> {
     const isLikely = blocks < SUSPECT_BLOCKS ? isEarly && blocks > 0 && sum / blocks > limit : value >= SUSPECT_E_VALUE;
     if (!isCertain && !(isLikely && nowMs - lastMs < SUSPICION_MS)) return null;
     return {
-      ...{ where, what: rule.says(percent(sum / blocks), `${blocks} ${unit}`, margin) },
-      ...{ limit, limitText: percent(limit), estimate: sum / blocks },
+      where,
+      what: rule.says(percent(sum / blocks), `${blocks} ${unit}`, margin),
+      limit,
+      limitText: percent(limit),
+      estimate: sum / blocks,
       verdict: isCertain && !isForPerson ? 'fail' : 'suspect',
       // If the evidence grows as it did.
       leftMs: isCertain && isForPerson ? null : (nowMs - fromMs) * Math.max(0, -Math.log(alpha) / Math.log(value) - 1),

@@ -74,7 +74,9 @@ export function recordedReport(guards: GuardSettings, evidence: RecordedEvidence
   const [lost, gained] = [shareInterval(all.lost, all.before), shareInterval(all.gained, all.after)];
   const base = {
     ...({ guard: RECORDED, kind: 'statistical', margin: maxLostShare, frames: all.frames, leftMs: null } as const),
-    ...{ estimate: all.before === 0 ? null : all.lost / all.before, low: lost[0], high: lost[1] },
+    estimate: all.before === 0 ? null : all.lost / all.before,
+    low: lost[0],
+    high: lost[1],
   };
   const tested = new Set(judged.map(({ stream }) => stream));
   if (!isDone && !isOver) {

@@ -244,7 +244,15 @@ export class RolloutAgent implements RolloutPort {
       const { steps, holdMs, minFrames, shadowRatio, predicted, labelled: given } = request;
       const labelled = labelledVerdictOf({ ...from, ...facts.control }, { ...to, ...facts.candidate }, given);
       const settings = {
-        ...{ pipeline, from, to, versions, guards, holdMs, minFrames, shadowRatio, ...stepsOf(request, actor.nowMs) },
+        pipeline,
+        from,
+        to,
+        versions,
+        guards,
+        holdMs,
+        minFrames,
+        shadowRatio,
+        ...stepsOf(request, actor.nowMs),
         ...(predicted === null ? {} : { predicted }),
         ...(labelled === undefined ? {} : { labelled }),
         shadow: request.shadow || !this.#options.streams().some((stream) => isMember(stream, steps[0]!)),

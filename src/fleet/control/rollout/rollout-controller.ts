@@ -38,7 +38,10 @@ const NOTE_MS = 60_000;
 
 /** What a snapshot is saved as. */
 const savedEvidence = z.object({
-  ...{ rollout: z.string(), step: z.number(), frames: z.number(), panel: z.unknown() },
+  rollout: z.string(),
+  step: z.number(),
+  frames: z.number(),
+  panel: z.unknown(),
   load: fullLoadState.optional(),
   gain: liveGainState.optional(),
 });
@@ -220,7 +223,13 @@ export class RolloutController {
     if (before?.id === id && before.step === step) return before;
     const nextShare = steps[step + 1] ?? 0;
     const fixed = {
-      ...{ id, step, share, isAlone: isAlone(rollout), failure: null, emptySinceMs: null, nextSaveMs: 0 },
+      id,
+      step,
+      share,
+      isAlone: isAlone(rollout),
+      failure: null,
+      emptySinceMs: null,
+      nextSaveMs: 0,
       estimate: new SteadyEstimate(),
       leftMs: null,
       nextNoteMs: 0,

@@ -198,7 +198,8 @@ export class RolloutGuards {
       hard: this.#hard.state,
       sides: this.#sides.state,
       shadow: this.#shadow.state,
-      ...{ shadowParts: this.#shadowParts.state, streamParts: this.#streamParts.state },
+      shadowParts: this.#shadowParts.state,
+      streamParts: this.#streamParts.state,
       boxes: { ...this.#boxes },
     };
   }
@@ -257,8 +258,13 @@ export class RolloutGuards {
   #notJudged(nowMs: number, streams: readonly string[] | undefined): PartFinding | null {
     if (this.#shadow.frames === 0) return null;
     const suspect = (stream: string, what: string, limit: number, estimate: number): PartFinding => ({
-      ...{ where: `On stream "${stream}"`, what, limit, limitText: `${limit} or more`, estimate },
-      ...{ verdict: 'suspect', leftMs: null },
+      where: `On stream "${stream}"`,
+      what,
+      limit,
+      limitText: `${limit} or more`,
+      estimate,
+      verdict: 'suspect',
+      leftMs: null,
     });
     const missing = this.#streamParts
       .withCandidate(COMPARED_SECONDS)

@@ -383,8 +383,11 @@ const ABOUT_FAULTS = "The host's log says why inferences failed; mend the candid
 
 /** As `Guard.advice`, of the others. */
 const ADVICE: Readonly<Record<string, string>> = {
-  ...{ slow: ABOUT_SPEED, target: ABOUT_SPEED, [FULL_LOAD]: ABOUT_SPEED },
-  ...{ errors: ABOUT_FAULTS, crashes: ABOUT_FAULTS },
+  slow: ABOUT_SPEED,
+  target: ABOUT_SPEED,
+  [FULL_LOAD]: ABOUT_SPEED,
+  errors: ABOUT_FAULTS,
+  crashes: ABOUT_FAULTS,
   results:
     "The host's log says why if inferences failed; if none did, it is too slow here: try a smaller input size, another precision or fewer streams.",
   recorded:

@@ -13,7 +13,8 @@ const COLUMNS: Readonly<Record<string, (figures: PairFigures) => number>> = Obje
     if (byPairs === null) return {};
     const { of, minus } = byPairs;
     return {
-      ...{ [`${name}.a`]: of.a, [`${name}.b`]: of.b },
+      [`${name}.a`]: of.a,
+      [`${name}.b`]: of.b,
       ...(typeof minus === 'number' ? {} : { [`${name}.minus.a`]: minus.a, [`${name}.minus.b`]: minus.b }),
     };
   }),
@@ -30,9 +31,11 @@ export class ShadowHistory {
 
   add({ control, candidate }: ShadowObservation, classes: ReadonlyMap<string, ClassBlock>, nowMs: number): void {
     const figures = {
-      ...{ boxes: control.length, candidateBoxes: candidate.length },
+      boxes: control.length,
+      candidateBoxes: candidate.length,
       unmatched: [...classes.values()].reduce((sum, { missed, extra }) => sum + missed + extra, 0),
-      ...{ scores: scoreSum(control), candidateScores: scoreSum(candidate) },
+      scores: scoreSum(control),
+      candidateScores: scoreSum(candidate),
     };
     const row = Object.entries(COLUMNS).map(([name, of]) => [name, of(figures)]);
     this.#series.add(nowMs, Object.fromEntries(row));

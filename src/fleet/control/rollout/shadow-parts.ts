@@ -162,8 +162,12 @@ export class ShadowParts {
       const harm = harmful(partOf(one));
       if (harm === 'never') return null;
       return {
-        ...{ where: nameOf(one), unit: `blocks of ${BLOCK_MS / 1000} s`, alpha: this.#alphaOf(one, alpha) },
-        ...{ fromMs: one.fromMs, lastMs: (one.block + 1) * BLOCK_MS, isForPerson: harm === 'holds' },
+        where: nameOf(one),
+        unit: `blocks of ${BLOCK_MS / 1000} s`,
+        alpha: this.#alphaOf(one, alpha),
+        fromMs: one.fromMs,
+        lastMs: (one.block + 1) * BLOCK_MS,
+        isForPerson: harm === 'holds',
         // A part that is rarely seen, but then mostly by one side, must not be promoted before it was seen again.
         isEarly: one.allBoxes >= SUSPECT_BOXES,
       };
@@ -235,8 +239,17 @@ export class ShadowParts {
     if (shared !== undefined) return shared;
     if (this.#parts.size >= MOST_PARTS && stream !== ALL && wanted !== ALL) return null;
     const opened: Part = {
-      ...{ stream, label, number: count + 1, block, fromMs: nowMs },
-      ...{ ...BOXES.none(), frames: 0, framesBefore: 0, allBoxes: 0, controlBlocks: 0, evidence: {} },
+      stream,
+      label,
+      number: count + 1,
+      block,
+      fromMs: nowMs,
+      ...BOXES.none(),
+      frames: 0,
+      framesBefore: 0,
+      allBoxes: 0,
+      controlBlocks: 0,
+      evidence: {},
     };
     this.#parts.set(key, opened);
     this.#sort(opened);

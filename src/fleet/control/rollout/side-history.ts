@@ -59,8 +59,13 @@ const QUIET_MS = 30_000;
 const TURN_MS = 60_000;
 
 const baselineState = z.object({
-  ...{ tailMs: z.number(), medianMs: z.number(), fps: z.number(), deviceMs: z.number() },
-  ...{ dropRatio: z.number(), boxes: z.number(), score: z.number() },
+  tailMs: z.number(),
+  medianMs: z.number(),
+  fps: z.number(),
+  deviceMs: z.number(),
+  dropRatio: z.number(),
+  boxes: z.number(),
+  score: z.number(),
 }) satisfies z.ZodType<Baseline>;
 
 /** A recent observation of a stream's control; the next baseline is made from these. */

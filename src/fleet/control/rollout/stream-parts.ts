@@ -18,7 +18,8 @@ const SUMS = countsOf('seconds', 'frames', 'dropped', 'arrived', 'slow', 'tail')
 
 const block = z.object({
   fromMs: z.number(),
-  ...{ candidate: SUMS.state, control: SUMS.state },
+  candidate: SUMS.state,
+  control: SUMS.state,
   /** All of the control in this step. */
   controlSum: SUMS.state,
 });
@@ -130,18 +131,32 @@ export class StreamParts {
 /** @param alpha - for all streams together. */
 function lookWith(alpha: number): (part: StreamPart, rule: unknown, rules: number) => PartLook {
   return ({ name, number, fromMs, lastMs }, _, rules) => ({
-    ...{ where: `On stream "${name}"`, unit: 'turns', fromMs, lastMs },
+    where: `On stream "${name}"`,
+    unit: 'turns',
+    fromMs,
+    lastMs,
     alpha: (alpha / rules) * shareOfLevel(number),
   });
 }
 
 function opened(name: string, number: number, nowMs: number): StreamPart {
   const openedBlock = (): Block => ({
-    ...{ fromMs: nowMs, candidate: SUMS.none(), control: SUMS.none(), controlSum: SUMS.none() },
+    fromMs: nowMs,
+    candidate: SUMS.none(),
+    control: SUMS.none(),
+    controlSum: SUMS.none(),
   });
   return {
-    ...{ name, number, fromMs: nowMs, lastMs: nowMs, candidateSeconds: 0, pace: null, isOwnRate: false },
-    ...{ calm: openedBlock(), disturbed: openedBlock(), evidence: {} },
+    name,
+    number,
+    fromMs: nowMs,
+    lastMs: nowMs,
+    candidateSeconds: 0,
+    pace: null,
+    isOwnRate: false,
+    calm: openedBlock(),
+    disturbed: openedBlock(),
+    evidence: {},
   };
 }
 

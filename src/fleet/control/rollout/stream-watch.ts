@@ -234,11 +234,23 @@ export class StreamWatch {
 
 function opened(name: string, number: number): Watched {
   return {
-    ...{ name, number, target: NO_TARGET, seenMs: { candidate: null, control: null }, aliveMs: null, unanswered: 0 },
-    ...{ block: SUMS.none(), candidate: SUMS.none(), control: SUMS.none(), before: SUMS.none() },
+    name,
+    number,
+    target: NO_TARGET,
+    seenMs: { candidate: null, control: null },
+    aliveMs: null,
+    unanswered: 0,
+    block: SUMS.none(),
+    candidate: SUMS.none(),
+    control: SUMS.none(),
+    before: SUMS.none(),
     stepControl: SUMS.none(),
-    ...{ late: NO_EVIDENCE_OF_HARM, short: NO_EVIDENCE_OF_HARM, failing: NO_EVIDENCE_OF_HARM },
-    ...{ missedFromMs: null, bothFromMs: null, failedRun: { failed: 0, frames: 0, seconds: 0 } },
+    late: NO_EVIDENCE_OF_HARM,
+    short: NO_EVIDENCE_OF_HARM,
+    failing: NO_EVIDENCE_OF_HARM,
+    missedFromMs: null,
+    bothFromMs: null,
+    failedRun: { failed: 0, frames: 0, seconds: 0 },
   };
 }
 

@@ -187,7 +187,12 @@ export class LoadShedder {
       const { entered, shed, wasted, inferred } = track.recent;
       const perSecond = track.spanMs / 1000;
       const one: MeasuredStream = {
-        ...{ id, priority, weight: stream.weight, views: stream.views, intake, track },
+        id,
+        priority,
+        weight: stream.weight,
+        views: stream.views,
+        intake,
+        track,
         enteredFps: entered / perSecond,
         keptFps: Math.max(0, entered - shed) / perSecond,
         wastedFps: wasted / perSecond,

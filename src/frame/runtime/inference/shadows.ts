@@ -59,8 +59,12 @@ export class Shadows {
     const publishedMinScore = models.get(instance).scoreThreshold;
     const { scoreSlack = 0, comparesSkipped = false, ratio } = request;
     const options = {
-      ...{ ratio, minScore: scoreThreshold, publishedMinScore },
-      ...{ scoreSlack, comparesSkipped, settingsOf: () => stream.arrangement.config },
+      ratio,
+      minScore: scoreThreshold,
+      publishedMinScore,
+      scoreSlack,
+      comparesSkipped,
+      settingsOf: () => stream.arrangement.config,
     };
     const shadow = new ShadowStream(id, options, spec, this.#onPair);
     scheduler.model.batcher.setStream(shadow.id, SHADOW_OPTIONS);

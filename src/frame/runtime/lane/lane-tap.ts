@@ -157,9 +157,20 @@ export class LaneTap {
       const sha256 = createHash('sha256').update(bytes).digest('hex');
       post(
         {
-          ...{ type: 'packets', stream, connection, bytes, sha256, isKey, frames: ptsTicks.length, baseTicks, baseAt },
-          ...{ startUs: us(startTicks), endUs: us(startTicks + durationTicks), endMs },
-          ...{ firstUs: us(ptsTicks[0]!), firstTicks: ptsTicks[0]! },
+          type: 'packets',
+          stream,
+          connection,
+          bytes,
+          sha256,
+          isKey,
+          frames: ptsTicks.length,
+          baseTicks,
+          baseAt,
+          startUs: us(startTicks),
+          endUs: us(startTicks + durationTicks),
+          endMs,
+          firstUs: us(ptsTicks[0]!),
+          firstTicks: ptsTicks[0]!,
         },
         [bytes.buffer],
       );

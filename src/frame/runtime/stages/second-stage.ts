@@ -82,8 +82,15 @@ export class SecondStage implements FrameOwner {
     holdFrame(frame);
     const waiting: WaitingCrop = {
       ...frame,
-      ...{ owner: this, crop, failures: 0, status: 'waiting', rows: null, by: 'inferred', repeats: null },
-      ...{ onLooked, wantedMs: now },
+      owner: this,
+      crop,
+      failures: 0,
+      status: 'waiting',
+      rows: null,
+      by: 'inferred',
+      repeats: null,
+      onLooked,
+      wantedMs: now,
     };
     this.#waiting.add(waiting);
     const { batcher } = this.model.scheduler.model;
@@ -148,7 +155,10 @@ export class SecondStage implements FrameOwner {
       name: this.name,
       model: spec.name,
       engine: info === null ? 'loading' : `${info.engine} ${info.precision}`,
-      ...{ wanted: this.#wanted, looked: this.#looked, skipped: { ...this.#skipped }, inFlight: this.#waiting.size },
+      wanted: this.#wanted,
+      looked: this.#looked,
+      skipped: { ...this.#skipped },
+      inFlight: this.#waiting.size,
       fps: this.#rate.perSecond(nowMs),
       latencyMs: { p50, p99 },
       batches: scheduler.model.report().histogram,

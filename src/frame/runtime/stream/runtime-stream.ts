@@ -436,7 +436,9 @@ export class RuntimeStream implements LaneListener {
     const pace: StreamPace = {
       fps,
       droppedFps: this.telemetry.droppedFps(nowMs),
-      ...{ latencyMs: latencyMs.window, stagesMs, stageWaits: this.ledger.stageWaits(nowMs) },
+      latencyMs: latencyMs.window,
+      stagesMs,
+      stageWaits: this.ledger.stageWaits(nowMs),
       isReconnecting: state === 'reconnecting',
       isHeldBack: this.isHeldBack,
       busy,

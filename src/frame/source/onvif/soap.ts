@@ -5,8 +5,11 @@ import { SightlineError } from '../../../base/errors/sightline-error.ts';
 export const MOST_REPLY_BYTES = 512 * 1024;
 
 const parser = new XMLParser({
-  ...{ removeNSPrefix: true, ignoreAttributes: false, attributeNamePrefix: '@' },
-  ...{ parseTagValue: false, parseAttributeValue: false },
+  removeNSPrefix: true,
+  ignoreAttributes: false,
+  attributeNamePrefix: '@',
+  parseTagValue: false,
+  parseAttributeValue: false,
 });
 
 /** An element of a reply, by the local names of what it holds. */

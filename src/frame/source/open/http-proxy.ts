@@ -113,7 +113,11 @@ export class HttpProxy implements OpenedSource {
     const send = scheme === 'https' ? httpsRequest : httpRequest;
     const outgoing = send({
       agent: this.#agents[scheme],
-      ...{ host, port, path, method: request.method, lookup: this.#dialler.lookup },
+      host,
+      port,
+      path,
+      method: request.method,
+      lookup: this.#dialler.lookup,
       headers: forwardedHeaders(request.rawHeaders, authority),
       setHost: false,
       maxHeaderSize: MAX_HEADER_BYTES,

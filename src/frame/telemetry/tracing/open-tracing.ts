@@ -63,7 +63,10 @@ export async function openTracing(
     'process.pid': process.pid,
   });
   const place = (path: string) => ({
-    ...{ url: `${url.replace(/\/$/, '')}/v1/${path}`, headers, timeoutMillis: TIMEOUT_MS, concurrencyLimit: 1 },
+    url: `${url.replace(/\/$/, '')}/v1/${path}`,
+    headers,
+    timeoutMillis: TIMEOUT_MS,
+    concurrencyLimit: 1,
   });
   const told = tellChanges(onNotice, redactWebhook(url));
 
@@ -93,7 +96,10 @@ export async function openTracing(
   };
   const frames = new SpanFrames(
     {
-      ...{ tracer, root: ROOT_CONTEXT, parentOf, errorCode: api.SpanStatusCode.ERROR },
+      tracer,
+      root: ROOT_CONTEXT,
+      parentOf,
+      errorCode: api.SpanStatusCode.ERROR,
       within: (span) => trace.setSpanContext(ROOT_CONTEXT, span),
       isFull: () => spans.isFull,
       lose: (count) => spans.lose(count),

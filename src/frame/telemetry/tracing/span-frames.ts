@@ -64,7 +64,10 @@ export class SpanFrames implements FrameTracer {
   dropped(frame: TracedFrame, reason: DropReason, nowMs: MonoMs, parent: TraceParent | undefined): void {
     const { captured, decoded, preprocessed } = frame.meta;
     const times = {
-      ...{ captured, decoded, preprocessed, published: nowMs },
+      captured,
+      decoded,
+      preprocessed,
+      published: nowMs,
       ...(frame.batchedMs > 0 ? { batched: frame.batchedMs } : {}),
       ...(frame.inferredMs > 0 ? { inferred: frame.inferredMs } : {}),
     };
@@ -92,7 +95,9 @@ export class SpanFrames implements FrameTracer {
     const { tracer, root } = this.#make;
     const { streamId, meta, batch } = frame;
     const about = {
-      ...{ 'sightline.stream': streamId, 'sightline.frame': meta.frame, 'sightline.pts_us': meta.ptsUs },
+      'sightline.stream': streamId,
+      'sightline.frame': meta.frame,
+      'sightline.pts_us': meta.ptsUs,
       ...attributes,
       ...(reason === undefined ? {} : { 'sightline.drop_reason': reason }),
     };
@@ -119,7 +124,9 @@ export class SpanFrames implements FrameTracer {
     if (known !== undefined) return known;
     const { ran, frames, inputs, model, closedMs } = batch;
     const attributes = {
-      ...{ 'sightline.model': model, 'sightline.frames': frames.length, 'sightline.inputs': inputs },
+      'sightline.model': model,
+      'sightline.frames': frames.length,
+      'sightline.inputs': inputs,
       ...(ran === null
         ? {}
         : { 'sightline.wait_ms': ran.beganMs - closedMs, 'sightline.postprocess_ms': ran.postprocessMs }),

@@ -135,10 +135,19 @@ async function judgeByLabels(
     ...sizes.refused,
   ];
   const facts = {
-    ...{ measure, ...overall, level, allowed, worstLoss, pictures, bySize },
+    measure,
+    ...overall,
+    level,
+    allowed,
+    worstLoss,
+    pictures,
+    bySize,
     published: { ...published, allowedShare: share },
-    ...{ byClass: byClass.slice(0, CLASSES_SHOWN), byTag: await compareByTag(annotations, wanted, got, bootstrap) },
-    ...{ warnings: classWarnings(figures, allowed, level), video: null, isLossJudged: true },
+    byClass: byClass.slice(0, CLASSES_SHOWN),
+    byTag: await compareByTag(annotations, wanted, got, bootstrap),
+    warnings: classWarnings(figures, allowed, level),
+    video: null,
+    isLossJudged: true,
     evidence: pictures,
     differences: [...sizes.open, ...rareLostClasses(published.byClass, FEWEST_FOUND_OF_A_CLASS)],
   };

@@ -19,7 +19,9 @@ export function withPrior(estimate: SearchEstimate, deviation: number): SearchEs
   // The verdict on the held-out part does not use this prior, so its own standard error stays.
   return {
     ...estimate,
-    ...{ loss: loss * weight, standardError: standardError * Math.sqrt(weight), heldOutUnits: heldOutUnits * weight },
+    loss: loss * weight,
+    standardError: standardError * Math.sqrt(weight),
+    heldOutUnits: heldOutUnits * weight,
   };
 }
 

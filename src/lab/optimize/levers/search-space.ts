@@ -28,7 +28,10 @@ export function openSpace(options: LeverOptions): SearchSpace {
   const may = new Set(levers);
   const known = options.models.find(({ name }) => name === baseline.model);
   const own: CandidateModel = known ?? {
-    ...{ name: baseline.model, inputSize: baseline.inputSize, anySize: false, reportedAp: null },
+    name: baseline.model,
+    inputSize: baseline.inputSize,
+    anySize: false,
+    reportedAp: null,
   };
   const models = may.has('model') ? [own, ...options.models.filter((model) => model !== known)] : [own];
   const parts = models.flatMap((model) => partsOf(model, options, may));

@@ -65,7 +65,9 @@ export function findingsOf(input: ReportInput): Findings {
   const changed = changedLevers(input.best.configuration, input.baseline.configuration);
   const { heldOut, search } = input.quality;
   const partial = {
-    ...{ input, hasChanged: changed.length > 0, quality: heldOut ?? search },
+    input,
+    hasChanged: changed.length > 0,
+    quality: heldOut ?? search,
     mayDetectOthers: changed.some((lever) => LEVERS[lever].affectsDetections),
     verdict: input.finalists.find(({ configuration }) => isSame(configuration, input.best.configuration)) ?? null,
   };
@@ -116,7 +118,8 @@ function predictionsOf(steps: readonly MeasuredStep[]): Predictions {
   const idle = steps.filter((step) => !isEffect(step));
   const surprise = ({ measuredGain }: MeasuredStep): number => Math.abs(Math.log(measuredGain));
   return {
-    ...{ medianError: errors.length === 0 ? null : median(errors), count: errors.length },
+    medianError: errors.length === 0 ? null : median(errors),
+    count: errors.length,
     nothing: { count: idle.length, largest: [...idle].sort((a, b) => surprise(b) - surprise(a))[0] ?? null },
   };
 }

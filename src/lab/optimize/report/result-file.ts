@@ -81,14 +81,21 @@ export function resultOf(input: ReportInput): ResultFile {
   const { cpuModel, cores, memoryBytes } = input.machine;
   const device = after.device === undefined || after.device.provider === 'cpu' ? null : after.device.device;
   return resultFile.parse({
-    ...{ kind: 'sightline-optimize', version: VERSION, subject: input.subject, createdAt: input.createdAt },
-    ...{ machine: { cpuModel, cores, memoryBytes }, device, validity: input.validity, outcome },
+    kind: 'sightline-optimize',
+    version: VERSION,
+    subject: input.subject,
+    createdAt: input.createdAt,
+    machine: { cpuModel, cores, memoryBytes },
+    device,
+    validity: input.validity,
+    outcome,
     speedup: input.speedup,
     quality: qualityIn(heldOut),
     baseline: sideOf(input.baseline, before),
     best: sideOf(input.best, after),
     faster: input.faster === null ? null : { ...input.faster, quality: qualityIn(input.faster.quality) },
-    ...{ target: input.options.target, cameraFps: input.options.cameraFps },
+    target: input.options.target,
+    cameraFps: input.options.cameraFps,
   });
 }
 
@@ -102,7 +109,12 @@ function kindOf(measure: GateVerdict['measure']): 'ap' | 'top-1' | 'agreement' {
 
 function sideOf({ configuration, targets, capacity }: ReportSide, trial: ReportTrial): object {
   return {
-    ...{ configuration, targets, capacity, fps: trial.fps, p99Ms: trial.latencyMs.p99 },
-    ...{ cpuMsPerFrame: trial.cpuMsPerFrame?.total ?? null, joulesPerFrame: joulesPerFrame(trial) },
+    configuration,
+    targets,
+    capacity,
+    fps: trial.fps,
+    p99Ms: trial.latencyMs.p99,
+    cpuMsPerFrame: trial.cpuMsPerFrame?.total ?? null,
+    joulesPerFrame: joulesPerFrame(trial),
   };
 }

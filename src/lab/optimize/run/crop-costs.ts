@@ -12,7 +12,9 @@ import type { PictureSample } from './picture-sample.ts';
 
 /** A model that says nothing: what is due depends on the looks alone. */
 const SILENT = {
-  ...{ family: 'heads', heads: [], classes: [] },
+  family: 'heads',
+  heads: [],
+  classes: [],
   // Crops that are aligned have the shape of the input, and the size of their objects.
   input: { width: 112, height: 112, resize: { mode: 'stretch' } },
 } as unknown as ModelSpec;
@@ -45,7 +47,10 @@ export function chosenCrops(
 ): ReadonlyMap<string, readonly Crop[]> {
   const looks = new Map(stages.map(({ name }): [string, Crop[]] => [name, []]));
   const counting = stages.map((config) => ({
-    ...{ config, name: config.name, model: { spec: SILENT, scoreThreshold: 0 }, skip: () => undefined },
+    config,
+    name: config.name,
+    model: { spec: SILENT, scoreThreshold: 0 },
+    skip: () => undefined,
     look: (...[, crop, , onLooked]: Parameters<SecondStage['look']>) => {
       looks.get(config.name)!.push(crop);
       onLooked(NOTHING);

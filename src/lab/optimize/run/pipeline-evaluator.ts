@@ -364,7 +364,15 @@ export class PipelineEvaluator implements Evaluator {
     const modelHash = await this.#modelHash(configuration);
     const add = (result: object | null, error: string | null): Promise<LoggedRecord> =>
       log.add({
-        ...{ kind, configuration, scenario, startedAt, machine, result, error, dependsOn, modelHash },
+        kind,
+        configuration,
+        scenario,
+        startedAt,
+        machine,
+        result,
+        error,
+        dependsOn,
+        modelHash,
         seconds: (monoNowMs() - startedMs) / 1000,
       });
     let result: object;
@@ -414,7 +422,10 @@ export function inFramesOf(own: TrialResult, result: TrialResult): TrialResult {
     Object.fromEntries(Object.entries(costs).map(([name, cost]) => [name, cost * published])) as T;
   const { cpuMsPerFrame, energy } = result;
   return {
-    ...{ ...result, fps, streamFps, perStream },
+    ...result,
+    fps,
+    streamFps,
+    perStream,
     cpuMsPerFrame: cpuMsPerFrame === null ? null : scaled(cpuMsPerFrame),
     ...(energy === undefined ? {} : { energy: scaled(energy) }),
   };

@@ -297,7 +297,8 @@ export class QualityBench {
     if (pictureKey(still) !== pictureKey(own)) {
       if (labels !== null) {
         const ground: Ground = {
-          ...{ kind: 'labels', annotations: labels.annotations },
+          kind: 'labels',
+          annotations: labels.annotations,
           isOtherDetector: !isSameDetector,
         };
         gates.labels = await this.#compare(
@@ -425,8 +426,10 @@ export class QualityBench {
     const pictures = this.#parts.heldOut.labels?.paths.length ?? 0;
     const searched = this.#part('search').labels?.paths.length ?? 1;
     const estimate = (gate: GateVerdict, growth: number): SearchEstimate => ({
-      ...{ loss: gate.loss, standardError: gate.standardError },
-      ...{ units: gate.evidence, heldOutUnits: gate.evidence * growth },
+      loss: gate.loss,
+      standardError: gate.standardError,
+      units: gate.evidence,
+      heldOutUnits: gate.evidence * growth,
     });
     const isOpen = gatesOf({ labels, video, skips, ...rest }).some(
       (gate) => gate.evidence === 0 || Number.isNaN(gate.loss),
@@ -581,7 +584,13 @@ function gatesOf({ labels, video, skips, stages }: Readonly<Gates>): GateVerdict
 function needsLabels(allowed: number, { model }: Configuration, baseline: Configuration): Judgement {
   const reason = `${model} is another detector than ${baseline.model}: nobody knows which of them is right without labels; give --annotations and --images, --review to answer for what it finds, or --accept-counts`;
   return {
-    ...{ verdict: 'refused', loss: 0, upperBound: null, allowed, reason, ap: null, chance: 0 },
+    verdict: 'refused',
+    loss: 0,
+    upperBound: null,
+    allowed,
+    reason,
+    ap: null,
+    chance: 0,
     labels: null,
     video: null,
     skips: null,

@@ -64,13 +64,11 @@ export function reportOf(finished: Finished): ReportInput {
     faster: faster === null ? null : { ...faster, quality: qualityOf(final, faster.configuration) },
     validity: validityOf(records, finished.byCpuTime),
     byCpuTime: finished.byCpuTime,
-    ...{
-      steps: found.steps,
-      ended: found.ended,
-      refusals: found.refused,
-      pareto: found.pareto,
-      finalists: found.finalists,
-    },
+    steps: found.steps,
+    ended: found.ended,
+    refusals: found.refused,
+    pareto: found.pareto,
+    finalists: found.finalists,
     bottlenecks: limits[0].map((limit) => ({ ...limit, ...comparedGain(limit, before, found.steps, records) })),
     nextBottlenecks: limits[1],
     quality: {
@@ -205,7 +203,8 @@ function countsOf(
   return {
     counts: videos.flatMap(({ counts }) => counts),
     tracks: videos.map(({ tracks }) => tracks),
-    ...{ isOtherDetector: best.model !== baseline.model, isAccepted },
+    isOtherDetector: best.model !== baseline.model,
+    isAccepted,
   };
 }
 

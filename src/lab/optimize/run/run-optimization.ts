@@ -279,7 +279,13 @@ async function searchAndReport(
     const reserved = 2 * (runSeconds + pacedSeconds) + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
     const budgetSeconds = searchSeconds(request.budgetSeconds, elapsed(), reserved);
     const found = await search({
-      ...{ baseline, space, machine: { ...shape, ...crops }, evaluator, budgetSeconds, seed, signal },
+      baseline,
+      space,
+      machine: { ...shape, ...crops },
+      evaluator,
+      budgetSeconds,
+      seed,
+      signal,
       heldOutPictures: quality.heldOutPictures,
       expectedSeconds: { ...EXPECTED_SECONDS, compare: isBrief ? COMPARE_SECONDS.brief : COMPARE_SECONDS.full },
       onStep: request.onStep,
@@ -302,7 +308,10 @@ async function searchAndReport(
     const side = (configuration: Configuration, record: LoggedRecord, i: 0 | 1): OptimizedSide => {
       const { fps, latencyMs, cpuMsPerFrame } = record.result as TrialResult;
       return {
-        ...{ configuration, fps, p99Ms: latencyMs.p99, cpuMsPerFrame: cpuMsPerFrame?.total ?? null },
+        configuration,
+        fps,
+        p99Ms: latencyMs.p99,
+        cpuMsPerFrame: cpuMsPerFrame?.total ?? null,
         ap: i === 0 ? (judged?.labels?.reference ?? null) : (judged?.labels?.candidate ?? null),
         targets: paced?.[i] ?? [],
         capacity: capacities?.[i] ?? null,
@@ -324,8 +333,11 @@ async function searchAndReport(
     const options = {
       target: request.target,
       bestPath,
-      ...{ cameraFps: CAPACITY_FPS, annotations: request.annotations, images: request.images },
-      ...{ reportDir: request.report, pictureSize: `${subject.picture.width}x${subject.picture.height}` },
+      cameraFps: CAPACITY_FPS,
+      annotations: request.annotations,
+      images: request.images,
+      reportDir: request.report,
+      pictureSize: `${subject.picture.width}x${subject.picture.height}`,
     };
     const finished = {
       subject: subject.name,
@@ -338,8 +350,11 @@ async function searchAndReport(
       faster: faster === null ? null : { ...faster, review: review === null ? null : REVIEW_PAGE },
       records: log.records,
       options,
-      ...{ isOnGpu: shape.isOnGpu, inferTimes: await evaluator.probe(baseline) },
-      ...{ whyNoInt8: start.whyNoInt8, whyNotFewer: start.decodable.whyNotFewer, acceptsCounts },
+      isOnGpu: shape.isOnGpu,
+      inferTimes: await evaluator.probe(baseline),
+      whyNoInt8: start.whyNoInt8,
+      whyNotFewer: start.decodable.whyNotFewer,
+      acceptsCounts,
     };
     const input = reportOf(finished);
     const { bottlenecks } = input;
@@ -365,8 +380,13 @@ async function searchAndReport(
       published: judged?.labels?.published ?? null,
       measure: judged?.labels?.measure ?? null,
       warnings: judged === null ? [] : warningsOf(judged),
-      ...{ steps: found.steps, refused: found.refused, bottlenecks, pareto: found.pareto },
-      ...{ measurements: log.records.length, seconds, files },
+      steps: found.steps,
+      refused: found.refused,
+      bottlenecks,
+      pareto: found.pareto,
+      measurements: log.records.length,
+      seconds,
+      files,
       targetsMet: sides.best.targets.every(({ state }) => state === 'met'),
     };
   } finally {
@@ -534,7 +554,13 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
     const streams = pipeline.streams.length;
     const levers = request.levers ?? LEVER_IDS;
     const options = {
-      ...{ baseline, formats, cores, models, streams, isOnGpu, decodes },
+      baseline,
+      formats,
+      cores,
+      models,
+      streams,
+      isOnGpu,
+      decodes,
       streamAspect: picture.width / picture.height,
       hwaccels: isOnGpu ? ['cuda'] : [],
       needsFullPictures:
@@ -548,8 +574,14 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
       openSpace({ ...options, levers: levers.filter((lever) => !excluded(lever)) });
     const shape = { cores, streams, picturePx: picture.width * picture.height, isOnGpu, decodedRatio };
     return {
-      ...{ subject, baseline, spaceWithout, shape, machine: machineFacts(ffmpeg, versions), targets },
-      ...{ whyNoInt8, decodable },
+      subject,
+      baseline,
+      spaceWithout,
+      shape,
+      machine: machineFacts(ffmpeg, versions),
+      targets,
+      whyNoInt8,
+      decodable,
     };
   } catch (error) {
     await subject.close();

@@ -13,7 +13,12 @@ import { TimeBudget, WORK_KINDS, type WorkKind } from './time-budget.ts';
 
 /** Runs of a pipeline or an engine in a measurement of each kind: a pair and a comparison run two pipelines. */
 export const RUNS_OF: Readonly<Record<WorkKind, number>> = {
-  ...{ probe: 1, trial: 1, screen: 1, confirm: 1, pair: 2, compare: 4 },
+  probe: 1,
+  trial: 1,
+  screen: 1,
+  confirm: 1,
+  pair: 2,
+  compare: 4,
 };
 
 /** Thrown inside the search when the next measurement does not fit into what is left. */
@@ -229,7 +234,8 @@ export class Experiments {
   mostGain(from: Configuration, to: Configuration): number {
     const [a, b] = [this.#standings.get(configurationKey(from))!, this.#standings.get(configurationKey(to))!];
     const { log, variance } = this.#gains.get(gainKey(from, to)) ?? {
-      ...{ log: b.log - a.log, variance: a.variance + b.variance },
+      log: b.log - a.log,
+      variance: a.variance + b.variance,
     };
     return Math.exp(log + SIDES * Math.sqrt(variance));
   }
@@ -260,12 +266,17 @@ export class Experiments {
     const measurements = [...(known?.measurements ?? []), ...found.measurements];
     if (known === undefined || known.variance === 0)
       return void this.#standings.set(configurationKey(to), {
-        ...{ configuration: to, last: found.last, measurements },
+        configuration: to,
+        last: found.last,
+        measurements,
         ...(known === undefined ? { log, variance } : { log: known.log, variance: 0 }),
       });
     const { last } = found;
     this.#standings.set(configurationKey(to), {
-      ...{ configuration: to, ...together(known, { log, variance }), last, measurements },
+      configuration: to,
+      ...together(known, { log, variance }),
+      last,
+      measurements,
     });
   }
 
@@ -282,7 +293,10 @@ export class Experiments {
     const relativeError = Math.sqrt(variance);
     const fps = this.#baselineFps * Math.exp(log);
     return {
-      ...{ configuration, fps, relativeError, certainFps: fps * Math.exp(-2 * relativeError) },
+      configuration,
+      fps,
+      relativeError,
+      certainFps: fps * Math.exp(-2 * relativeError),
       meetsTargets: last.meetsTargets,
       p99Ms: last.p99Ms,
       cpuMsPerFrame: last.cpuMsPerFrame?.total ?? null,

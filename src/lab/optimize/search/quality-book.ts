@@ -120,7 +120,9 @@ export class QualityBook {
   #expectedLoss(configuration: Configuration): number | null {
     const { model, inputSize } = configuration;
     const known: Point[] = this.#siblings(configuration).map(({ configuration: other, quality: { loss } }) => ({
-      ...{ loss, inputSize: other.inputSize, distance: distance(other.inputSize, inputSize) },
+      loss,
+      inputSize: other.inputSize,
+      distance: distance(other.inputSize, inputSize),
     }));
     const [stated, published] = [this.#statedLoss(model), this.#models.get(model)?.inputSize ?? inputSize];
     if (stated !== null) {

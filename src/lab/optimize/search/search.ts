@@ -78,7 +78,12 @@ export interface FasterAnswer {
 }
 
 export const EXPECTED_SECONDS: Readonly<Record<WorkKind, number>> = {
-  ...{ probe: 4, trial: 8, pair: 14, compare: 50, screen: 12, confirm: 25 },
+  probe: 4,
+  trial: 8,
+  pair: 14,
+  compare: 50,
+  screen: 12,
+  confirm: 25,
 };
 /** Verdicts on the held-out part. More would make each of them stricter. */
 export const MOST_FINALISTS = 3;
@@ -183,8 +188,14 @@ class Search {
       speedup,
       faster,
       finalists,
-      ...{ steps: this.#log.steps, refused: this.#log.refused, pareto: this.#pareto() },
-      ...{ counts: { ...counts }, spentSeconds, runs, seconds: elapsedSeconds, predictions: predictions.accuracy },
+      steps: this.#log.steps,
+      refused: this.#log.refused,
+      pareto: this.#pareto(),
+      counts: { ...counts },
+      spentSeconds,
+      runs,
+      seconds: elapsedSeconds,
+      predictions: predictions.accuracy,
       ended: isDone ? 'done' : 'budget',
     };
   }
@@ -351,7 +362,10 @@ class Search {
     if (verdict === 'worse' && isOnlyOne && !isPartLever(lever)) this.#poor.add(`${lever} ${valueText(lever, to)}`);
     this.#lab.predictions.add(change.from, to, predicted.predictedGain, gain.ratio);
     this.#log.add(predicted, verdict, reasonOf(gain, isTaken, before, after, this.#chanceOf(to)), {
-      ...{ measuredGain: gain.ratio, interval: gain.interval, beside: gain.beside, isTaken },
+      measuredGain: gain.ratio,
+      interval: gain.interval,
+      beside: gain.beside,
+      isTaken,
       apLoss: LEVERS[lever].affectsDetections ? quality.loss : 0,
       measurements: [...quality.measurements, ...gain.measurements],
     });
@@ -453,7 +467,11 @@ class Search {
       const text = isTaken ? 'taken' : 'the present configuration stays';
       const reason = `compared in turn: ${times(alone.ratio)}, with earlier runs ${times(gain.ratio)}; ${text}`;
       this.#log.add(change, verdictOn(gain, challenger.configuration), reason, {
-        ...{ measuredGain: gain.ratio, interval: gain.interval, isTaken, measurements: alone.measurements, apLoss: 0 },
+        measuredGain: gain.ratio,
+        interval: gain.interval,
+        isTaken,
+        measurements: alone.measurements,
+        apLoss: 0,
       });
       if (isTaken) this.#current = challenger;
     }

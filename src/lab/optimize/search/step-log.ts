@@ -29,17 +29,19 @@ export class StepLog {
   ): void {
     const { lever, from, to, predictedGain } = change;
     const step: Step = {
-      ...{ lever, from: changedText(lever, from, to), to: changedText(lever, to, from), predictedGain },
-      ...{
-        measuredGain: null,
-        interval: null,
-        beside: null,
-        apLoss: null,
-        measurements: [],
-        isTaken: false,
-        ...details,
-      },
-      ...{ verdict, reason },
+      lever,
+      from: changedText(lever, from, to),
+      to: changedText(lever, to, from),
+      predictedGain,
+      measuredGain: null,
+      interval: null,
+      beside: null,
+      apLoss: null,
+      measurements: [],
+      isTaken: false,
+      ...details,
+      verdict,
+      reason,
     };
     this.steps.push(step);
     this.#onStep(step);

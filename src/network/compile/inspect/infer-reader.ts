@@ -20,8 +20,13 @@ type Preparation = Pick<NetworkInput, 'colours' | 'range' | 'mean' | 'deviation'
 
 /** As torchvision trains: mean and deviation of ImageNet. */
 const IMAGENET: Preparation = {
-  ...{ colours: 'rgb', range: [0, 1], mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] },
-  ...{ width: 224, height: 224, resize: { mode: 'stretch', kernel: 'linear' } },
+  colours: 'rgb',
+  range: [0, 1],
+  mean: [0.485, 0.456, 0.406],
+  deviation: [0.229, 0.224, 0.225],
+  width: 224,
+  height: 224,
+  resize: { mode: 'stretch', kernel: 'linear' },
 };
 
 /** What a family is usually trained with, and its outputs in words. */
@@ -29,13 +34,19 @@ const USUAL: Readonly<Record<ReaderFamily, Preparation & { readonly shape: strin
   heads: { ...IMAGENET, shape: 'each output [n, classes]' },
   labels: { ...IMAGENET, shape: 'one output [n, labels] that ends in a sigmoid' },
   ctc: {
-    ...{ colours: 'bgr', range: [-1, 1], width: 320, height: 48, shape: 'one output [n, steps, 1 + characters]' },
+    colours: 'bgr',
+    range: [-1, 1],
+    width: 320,
+    height: 48,
+    shape: 'one output [n, steps, 1 + characters]',
     // Grey is 0 in the network, as its tools fill.
     resize: { mode: 'letterbox', anchor: 'top-left', padValue: 128, kernel: 'linear', rounding: 'round' },
   },
   slots: {
     ...IMAGENET,
-    ...{ range: [0, 255], mean: [0, 0, 0], deviation: [1, 1, 1] },
+    range: [0, 255],
+    mean: [0, 0, 0],
+    deviation: [1, 1, 1],
     shape: 'one output [n, slots, characters]',
   },
   embedding: { ...IMAGENET, width: 128, height: 256, shape: 'one output [n, length]' },
@@ -67,8 +78,11 @@ export function inferReader(outline: Outline, hints: ReaderHints): InferredReade
   const classNames = family === 'ctc' || family === 'slots' ? charactersOf(family, ports[0]!, outline, hints) : null;
   return {
     family,
-    ...{ input: inputOf(family, picture, hints), outputs: namesOf(outputs), batch: picture.batch },
-    ...{ classNames: family === 'embedding' ? ['embedding'] : classNames, classCount: classCountOf(family, ports) },
+    input: inputOf(family, picture, hints),
+    outputs: namesOf(outputs),
+    batch: picture.batch,
+    classNames: family === 'embedding' ? ['embedding'] : classNames,
+    classCount: classCountOf(family, ports),
     nmsIou: null,
   };
 }
@@ -190,8 +204,11 @@ function inputOf(family: ReaderFamily, picture: PictureInput, hints: ReaderHints
       : hints.resize === 'stretch'
         ? { mode: 'stretch', kernel: 'linear' }
         : {
-            ...{ mode: 'letterbox', anchor: hints.resize === 'letterbox' ? 'center' : 'top-left' },
-            ...{ padValue: 128, kernel: 'linear', rounding: 'round' },
+            mode: 'letterbox',
+            anchor: hints.resize === 'letterbox' ? 'center' : 'top-left',
+            padValue: 128,
+            kernel: 'linear',
+            rounding: 'round',
           };
   return {
     ...usual,

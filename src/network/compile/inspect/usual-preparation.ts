@@ -24,13 +24,21 @@ const BY_PILLOW: Preparation = { colours: 'rgb', white: 1, resize: 'stretch', ke
 const BY_OPENCV: Preparation = { colours: 'rgb', white: 1, resize: 'stretch', kernel: 'linear' };
 
 const RTMPOSE: Preparation = {
-  ...{ colours: 'rgb', white: 255, resize: 'letterbox', kernel: 'linear' },
-  ...{ mean: [123.675, 116.28, 103.53], deviation: [58.395, 57.12, 57.375] },
+  colours: 'rgb',
+  white: 255,
+  resize: 'letterbox',
+  kernel: 'linear',
+  mean: [123.675, 116.28, 103.53],
+  deviation: [58.395, 57.12, 57.375],
 };
 const PICODET: Preparation = { ...BY_OPENCV, ...IMAGENET, kernel: 'cubic' };
 const NANODET: Preparation = {
-  ...{ colours: 'bgr', white: 255, resize: 'stretch', kernel: 'linear' },
-  ...{ mean: [103.53, 116.28, 123.675], deviation: [57.375, 57.12, 58.395] },
+  colours: 'bgr',
+  white: 255,
+  resize: 'stretch',
+  kernel: 'linear',
+  mean: [103.53, 116.28, 123.675],
+  deviation: [57.375, 57.12, 58.395],
 };
 
 /**

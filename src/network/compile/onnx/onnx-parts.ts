@@ -29,8 +29,15 @@ const GRAPH_FIELDS: Fields = { 1: 'nodes', 5: 'constants', 11: 'inputs', 12: 'ou
  */
 export function onnxParts(bytes: Uint8Array, where: string): OnnxParts {
   const lists: Lists = {
-    ...{ opsets: [], metadata: [], functions: [], graphs: [] },
-    ...{ nodes: [], constants: [], sparseConstants: [], inputs: [], outputs: [] },
+    opsets: [],
+    metadata: [],
+    functions: [],
+    graphs: [],
+    nodes: [],
+    constants: [],
+    sparseConstants: [],
+    inputs: [],
+    outputs: [],
   };
   const budget = new MessageBudget(bytes.length, where);
   const collect = (reader: WireReader, fields: Fields): void => {

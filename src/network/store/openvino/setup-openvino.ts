@@ -99,8 +99,14 @@ async function fetchInto(
   onStep(`fetching the wheel of ${requirements} (60 MB)`);
   const otherwise = `or give a folder with OpenVINO: ${FROM_COMMAND}`;
   const packages = await installWheels(requirements, partial, partial, {
-    ...{ python, platforms, otherwise, run, onStep, what: 'the libraries' },
-    ...{ wanted: WANTED, unwanted: UNWANTED },
+    python,
+    platforms,
+    otherwise,
+    run,
+    onStep,
+    what: 'the libraries',
+    wanted: WANTED,
+    unwanted: UNWANTED,
   });
   await libraryIn(partial);
   await writeFile(join(partial, PACKAGES), `${JSON.stringify(packages)}\n`);

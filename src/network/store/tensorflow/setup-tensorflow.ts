@@ -99,9 +99,14 @@ async function fetchAndUnpack(partial: string, options: SetupOptions): Promise<R
   onStep(`fetching the wheels of ${requirements} (${isGpu ? '3.4 GB' : '270 MB'})`);
   const otherwise = `or give a folder with libtensorflow: ${FROM_COMMAND}`;
   const packages = await installWheels(requirements, partial, join(partial, 'site'), {
-    ...{ python, platforms: manylinux(machine), otherwise, run, onStep },
+    python,
+    platforms: manylinux(machine),
+    otherwise,
+    run,
+    onStep,
     what: `libtensorflow${isGpu ? ', CUDA and cuDNN' : ''} and the headers`,
-    ...{ wanted: WANTED, unwanted: UNWANTED },
+    wanted: WANTED,
+    unwanted: UNWANTED,
   });
   await makeExecutable(join(partial, 'site', 'nvidia', 'cuda_nvcc', 'bin'));
   return packages;

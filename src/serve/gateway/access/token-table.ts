@@ -50,7 +50,9 @@ export class TokenTable {
   replace(records: readonly TokenRecord[]): { readonly added: string[]; readonly removed: string[] } {
     const before = this.#entries;
     const listed = records.map(({ name, role, hash, expiresAt }) => ({
-      ...{ name, role, hash },
+      name,
+      role,
+      hash,
       expiresMs: expiresAt === undefined ? null : Date.parse(expiresAt),
     }));
     this.#entries = [...this.#fixed, ...listed].map((one) => ({ ...one, digest: Buffer.from(one.hash, 'hex') }));

@@ -20,7 +20,9 @@ const OUTPUTS: Readonly<Record<string, OutputKind>> = {
 
 /** What a model gives, as its metadata says it. */
 export const OUTPUT_METADATA = Object.entries(OUTPUTS).map(([name, { datatype, inner }]) => ({
-  ...{ name, datatype, shape: [-1, ...inner] },
+  name,
+  datatype,
+  shape: [-1, ...inner],
 }));
 
 /** @throws CONFIG_INVALID for an output that there is not. Call it before the picture is inferred. */
@@ -56,7 +58,10 @@ export function inferReply(model: string, request: InferRequest, found: Detected
   const warning = warnings.length === 0 ? {} : { warning: warnings.join('; ') };
   const head = Buffer.from(
     JSON.stringify({
-      ...{ model_name: model, model_version: version, id: request.id, outputs },
+      model_name: model,
+      model_version: version,
+      id: request.id,
+      outputs,
       parameters: { width, height, cached: isCached, ...warning },
     }),
   );

@@ -61,8 +61,17 @@ function event(rule: string, more: Partial<RuleEvent> = {}): RuleEvent {
   number += 1;
   const moment = { at: new Date(START).toISOString() };
   return {
-    ...{ id: `e${number}`, seq: 0, phase: 'new', rule, kind: 'appears', stream: 'door', label: 'person' },
-    ...{ began: moment, raised: moment, reason: `person ${number}`, ...more },
+    id: `e${number}`,
+    seq: 0,
+    phase: 'new',
+    rule,
+    kind: 'appears',
+    stream: 'door',
+    label: 'person',
+    began: moment,
+    raised: moment,
+    reason: `person ${number}`,
+    ...more,
   };
 }
 
@@ -103,7 +112,11 @@ describe('AlertDesk', () => {
     desk.onEvent(event('gate'));
     expect(phone.texts).toHaveLength(2);
     expect(desk.figures.phone).toEqual({
-      ...{ raised: 15, sent: 0, grouped: 12, failed: 0, pending: 2 },
+      raised: 15,
+      sent: 0,
+      grouped: 12,
+      failed: 0,
+      pending: 2,
       suppressed: { hold: 1, quiet: 0 },
       snapshots: { sent: 0, failed: 0, pending: 0 },
     });

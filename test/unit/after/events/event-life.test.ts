@@ -51,7 +51,10 @@ describe('the life of an event', () => {
           );
         ptsUs += 100_000;
         const actors = Array.from({ length: pick(4) }, () => ({
-          ...{ id: 1 + pick(5), x: pick(1000), y: 100 + pick(400), score: random() },
+          id: 1 + pick(5),
+          x: pick(1000),
+          y: 100 + pick(400),
+          score: random(),
           label: random() < 0.5 ? 'person' : 'dog',
         })).filter(({ id }, i, list) => list.findIndex((other) => other.id === id) === i);
         scene.events.onFrame({ ...frameOf(frame, actors), ptsUs });
@@ -257,7 +260,10 @@ describe('the life of an event', () => {
     for (let frame = 0; frame < 600; frame++) {
       const ids = frame < 100 ? [] : [2 * frame, 2 * frame + 1];
       const crossings = ids.map((trackId) => ({
-        ...{ lineId: 'middle', trackId, label: 'person', ptsUs: 0 },
+        lineId: 'middle',
+        trackId,
+        label: 'person',
+        ptsUs: 0,
         direction: 'left-to-right' as const,
       }));
       scene.events.onFrame(

@@ -21,7 +21,9 @@ export interface Actor {
 export function frameOf(frame: number, actors: readonly Actor[], more: Partial<WatchedFrame> = {}): WatchedFrame {
   const detections = actors.map(({ id, label = 'person', score = 0.8, x, y = 400, colour }) => ({
     classId: 0,
-    ...{ label, score, trackId: id },
+    label,
+    score,
+    trackId: id,
     box: [x - 20, y - 100, 40, 100] as const,
     ...(colour === undefined ? {} : { attributes: { colour: { label: colour, score: 1, atUs: 0 } } }),
   }));

@@ -189,7 +189,12 @@ describe('what is remembered', () => {
     const names = new SeenNames();
     const writer = new SeenWriter(names);
     const large: WatchedFrame = {
-      ...{ frame: 2 ** 40, ptsUs: -(2 ** 45), width: 8192, height: 4320, run: 'b', captureClock: 'sender-report' },
+      frame: 2 ** 40,
+      ptsUs: -(2 ** 45),
+      width: 8192,
+      height: 4320,
+      run: 'b',
+      captureClock: 'sender-report',
       capturedAtMs: WALL_MS,
       detections: [
         { classId: 0, label: 'person', score: 0.9182, box: [8191.4, 0.1, 0, 4320], trackId: 2 ** 33 },

@@ -36,9 +36,22 @@ function add(numbers: number, trackIds: readonly number[]): void {
   for (const trackId of trackIds) {
     const at = NOW_MS - HOUR_MS + trackId * 1000;
     const embedding = {
-      ...{ stream: `cam-${trackId % 2}`, run: 'r', trackId, attribute: 'like', label: 'person', model: 'm@1' },
-      ...{ firstMs: at, lastMs: at, firstUs: 0, lastUs: 0, bestMs: at, bestUs: 0, width: 640, height: 480 },
-      ...{ box: [10, 20, 30, 60] as const, vector: vectorOf(trackId, numbers) },
+      stream: `cam-${trackId % 2}`,
+      run: 'r',
+      trackId,
+      attribute: 'like',
+      label: 'person',
+      model: 'm@1',
+      firstMs: at,
+      lastMs: at,
+      firstUs: 0,
+      lastUs: 0,
+      bestMs: at,
+      bestUs: 0,
+      width: 640,
+      height: 480,
+      box: [10, 20, 30, 60] as const,
+      vector: vectorOf(trackId, numbers),
     };
     database.write([{ type: 'figures', batch: { ...none, embeddings: [embedding] } }]);
   }

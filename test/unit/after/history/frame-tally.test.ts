@@ -13,8 +13,15 @@ const times = { captured: 0, decoded: 0, preprocessed: 0, batched: 0, inferred: 
 
 function frame(ptsMs: number, more: Partial<PublishedFrame> = {}): PublishedFrame {
   return {
-    ...{ streamId: 'gate', run: '2026-01-01T00:00:00.000Z', frame: 0, ptsUs: (ptsMs * 1000) as PtsUs },
-    ...{ width: 640, height: 360, by: 'inferred' as const, detections: [], times },
+    streamId: 'gate',
+    run: '2026-01-01T00:00:00.000Z',
+    frame: 0,
+    ptsUs: (ptsMs * 1000) as PtsUs,
+    width: 640,
+    height: 360,
+    by: 'inferred' as const,
+    detections: [],
+    times,
     ...more,
   };
 }

@@ -131,11 +131,19 @@ describe('the tables of a history', () => {
     add({ seeing: [['gate', NOW_S + 60, 'black', 500]] });
     expect((await queries.seen(span)).rows).toEqual([
       {
-        ...{ timeMs: NOW_S * 1000, stream: 'gate', frames: 100, seenS: 20, watchedS: 21 },
+        timeMs: NOW_S * 1000,
+        stream: 'gate',
+        frames: 100,
+        seenS: 20,
+        watchedS: 21,
         blindS: { down: 89, black: 10.5 },
       },
       {
-        ...{ timeMs: (NOW_S + HOUR_S) * 1000, stream: 'yard', frames: 0, seenS: 0, watchedS: 0 },
+        timeMs: (NOW_S + HOUR_S) * 1000,
+        stream: 'yard',
+        frames: 0,
+        seenS: 0,
+        watchedS: 0,
         blindS: { paused: 60 },
       },
     ]);
@@ -221,7 +229,12 @@ describe('the tables of a history', () => {
 
   it('join the figures of ten seconds to minutes after an hour', () => {
     const figures = Array.from({ length: 360 }, (_, i) => ({
-      ...{ stream: 'gate', endS: NOW_S + (i + 1) * 10, fpsIn: 30, fpsPublished: i % 6, p50: i < 6 ? null : 4, p95: 5 },
+      stream: 'gate',
+      endS: NOW_S + (i + 1) * 10,
+      fpsIn: 30,
+      fpsPublished: i % 6,
+      p50: i < 6 ? null : 4,
+      p95: 5,
       p99: i % 6,
     }));
     add({ figures });

@@ -47,9 +47,23 @@ function open({ maxBytes = 16 * MIB, embeddingsMs = 24 * HOUR_MS } = {}): void {
 function row(stream: string, trackId: number, vector: readonly number[], more: Partial<EmbeddingRow> = {}) {
   const at = NOW_MS - HOUR_MS;
   return {
-    ...{ stream, run: 'r', trackId, attribute: 'like', label: 'person', model: 'm@1', width: 640, height: 480 },
-    ...{ firstMs: at, lastMs: at + 10_000, firstUs: 0, lastUs: 10_000_000, bestMs: at + 4000, bestUs: 4_000_000 },
-    ...{ box: [10, 20, 30, 60] as const, vector: Float32Array.from(vector), ...more },
+    stream,
+    run: 'r',
+    trackId,
+    attribute: 'like',
+    label: 'person',
+    model: 'm@1',
+    width: 640,
+    height: 480,
+    firstMs: at,
+    lastMs: at + 10_000,
+    firstUs: 0,
+    lastUs: 10_000_000,
+    bestMs: at + 4000,
+    bestUs: 4_000_000,
+    box: [10, 20, 30, 60] as const,
+    vector: Float32Array.from(vector),
+    ...more,
   };
 }
 

@@ -14,7 +14,11 @@ function frame(ptsMs: number, detections: readonly Partial<Detection>[], more: o
   const whole = detections.map((each) => ({ classId: 0, label: 'person', score: 0.9, box: [0, 0, 9, 9], ...each }));
   return {
     ...publishedFrame('gate', 1, whole as Detection[]),
-    ...{ run: 'r', ptsUs: ptsMs * 1000, width: 640, height: 480, ...more },
+    run: 'r',
+    ptsUs: ptsMs * 1000,
+    width: 640,
+    height: 480,
+    ...more,
   } as PublishedFrame;
 }
 
@@ -31,9 +35,21 @@ describe('the embeddings of tracks', () => {
     vectors.observe(frame(1200, [{ trackId: 7, attributes: again, label: 'man' }]), NOW_MS + 200);
     expect(vectors.take()).toEqual([
       {
-        ...{ stream: 'gate', run: 'r', trackId: 7, attribute: 'like', label: 'man', model: 'm@1' },
-        ...{ firstMs: NOW_MS - 100, lastMs: NOW_MS + 200, firstUs: 900_000, lastUs: 1_200_000 },
-        ...{ bestMs: NOW_MS + 80, bestUs: 1_080_000, box: [5, 5, 30, 60], width: 640, height: 480 },
+        stream: 'gate',
+        run: 'r',
+        trackId: 7,
+        attribute: 'like',
+        label: 'man',
+        model: 'm@1',
+        firstMs: NOW_MS - 100,
+        lastMs: NOW_MS + 200,
+        firstUs: 900_000,
+        lastUs: 1_200_000,
+        bestMs: NOW_MS + 80,
+        bestUs: 1_080_000,
+        box: [5, 5, 30, 60],
+        width: 640,
+        height: 480,
         vector: Float32Array.of(0.6, 0.8),
       },
     ]);

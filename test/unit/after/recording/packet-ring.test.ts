@@ -3,15 +3,32 @@ import { PacketRing } from '../../../../src/after/recording/packet-ring.ts';
 import type { PacketFragment, PacketsOpened } from '../../../../src/wire/protocol/packets.ts';
 
 const opened = (connection: string, gap: PacketsOpened['gap'] = 'reconnect'): PacketsOpened => ({
-  ...{ type: 'packets-opened', stream: 'cam', connection, init: new Uint8Array(8), codec: 'avc1', timescale: 1000 },
-  ...{ shiftUs: 0, gap },
+  type: 'packets-opened',
+  stream: 'cam',
+  connection,
+  init: new Uint8Array(8),
+  codec: 'avc1',
+  timescale: 1000,
+  shiftUs: 0,
+  gap,
 });
 
 /** A fragment of a second, of 100 bytes. */
 const at = (second: number, isKey = true, connection = 'a'): PacketFragment => ({
-  ...{ type: 'packets', stream: 'cam', connection, bytes: new Uint8Array(100), sha256: '', isKey, frames: 25 },
-  ...{ startUs: second * 1e6, endUs: (second + 1) * 1e6, firstUs: second * 1e6, firstTicks: 0, baseTicks: 0 },
-  ...{ baseAt: 0, endMs: 0 },
+  type: 'packets',
+  stream: 'cam',
+  connection,
+  bytes: new Uint8Array(100),
+  sha256: '',
+  isKey,
+  frames: 25,
+  startUs: second * 1e6,
+  endUs: (second + 1) * 1e6,
+  firstUs: second * 1e6,
+  firstTicks: 0,
+  baseTicks: 0,
+  baseAt: 0,
+  endMs: 0,
 });
 
 function ring(maxBytes = 10_000, neededS = 0): PacketRing {

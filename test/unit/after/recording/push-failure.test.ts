@@ -33,7 +33,10 @@ it.each([
   ],
 ])('a push by %s to a server that %s says so', (scheme, _, log, cause, reason) => {
   const given = parseSource(`${scheme}://bob:hunter2@media:99/live/a`, {
-    ...{ loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 1000 },
+    loop: false,
+    realtime: false,
+    rtspTransport: 'tcp',
+    readTimeoutMs: 1000,
   });
   const { message } = pushFailure(log, { ...given, url: `${scheme}://127.0.0.1:35519/live/a` }, false);
   expect(message).toMatch(cause);
@@ -44,7 +47,10 @@ it.each([
 
 it('a server that goes away while it takes video is said to have ended the connection', () => {
   const given = parseSource('rtmp://bob:hunter2@media/live/a', {
-    ...{ loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 1000 },
+    loop: false,
+    realtime: false,
+    rtspTransport: 'tcp',
+    readTimeoutMs: 1000,
   });
   const url = 'rtmp://127.0.0.1:35519/live/a';
   const log = `av_interleaved_write_frame(): Broken pipe\nError writing trailer of ${url}: Broken pipe`;

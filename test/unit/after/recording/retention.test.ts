@@ -11,7 +11,13 @@ const file = (
   day: number,
   more: Partial<RecordingFile> = {},
 ): RecordingFile => ({
-  ...{ path: name, stream: 'cam', kind, startMs: day * DAY_MS - 1000, endMs: day * DAY_MS, bytes: 100, isOpen: false },
+  path: name,
+  stream: 'cam',
+  kind,
+  startMs: day * DAY_MS - 1000,
+  endMs: day * DAY_MS,
+  bytes: 100,
+  isOpen: false,
   ...more,
 });
 const goneOf = (files: RecordingFile[], retention: object, day: number): string[] =>

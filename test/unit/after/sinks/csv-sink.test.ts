@@ -18,7 +18,12 @@ describe('a CSV file', () => {
     new CsvSink({ id: '--out', path: join(folder, 'r.csv'), onFailure: (error) => expect.unreachable(error.message) });
   const frame = (n: number, detections: object[]) =>
     ({
-      ...{ streamId: 's', frame: n, ptsUs: (n * 40_000) as PtsUs, width: 640, height: 480, by: 'inferred' },
+      streamId: 's',
+      frame: n,
+      ptsUs: (n * 40_000) as PtsUs,
+      width: 640,
+      height: 480,
+      by: 'inferred',
       detections,
     }) as never;
 

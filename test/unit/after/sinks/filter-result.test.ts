@@ -24,7 +24,8 @@ describe('the filter of a sink', () => {
     expect(filterResult(frame, { ...all, minScore: 0.61 })).toEqual({ ...frame, detections: [person] });
     expect(filterResult(frame, { ...all, minScore: 0.7, labels: ['car'] })).toEqual({
       ...frame,
-      ...{ detections: [], crossings: [] },
+      detections: [],
+      crossings: [],
     });
   });
 
@@ -41,7 +42,9 @@ describe('the filter of a sink', () => {
     const seen: string[] = [];
     const sink = (id: string) =>
       ({
-        ...{ id, drained: () => Promise.resolve(), close: () => Promise.resolve() },
+        id,
+        drained: () => Promise.resolve(),
+        close: () => Promise.resolve(),
         publish: ({ detections }) => {
           seen.push(`${id} ${detections.map(({ label }) => label).join()}`);
           return true;

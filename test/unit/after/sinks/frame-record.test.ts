@@ -24,7 +24,11 @@ describe('the record of an item', () => {
   const open = (keeps: (recorded: Recorded) => boolean = () => true): Promise<FrameRecord> =>
     FrameRecord.open({ path, classes: ['person', 'car'], every: 2, onFailure: () => undefined }, keeps);
   const frame = (n: number): RecordedFrame => ({
-    ...{ frame: n * 2, ptsUs: n * 80_000, width: 640, height: 480, by: 'inferred' },
+    frame: n * 2,
+    ptsUs: n * 80_000,
+    width: 640,
+    height: 480,
+    by: 'inferred',
     detections: [
       { classId: 1, label: 'car', score: Math.fround(0.1), box: [Math.fround(1 / 3), 2, 3.5, 1e-7] },
       { classId: 0, label: 'person', score: 0.75, box: [0, 0, 1, 1], trackId: 4 },

@@ -15,7 +15,10 @@ describe('a Kafka sink', () => {
       const failures: string[] = [];
       const url = `kafka://user:hush-hush-4711@127.0.0.1:${port}`;
       const sinks = await openSinks([sinkConfig.parse({ type: 'kafka', url, spoolMaxMb: 0 })], {
-        ...{ classes: ['person'], stdout: new TextSink(), onRecovery: () => undefined, onNotice: () => undefined },
+        classes: ['person'],
+        stdout: new TextSink(),
+        onRecovery: () => undefined,
+        onNotice: () => undefined,
         onFailure: ({ message, details }) => failures.push(JSON.stringify([message, details])),
       });
       for (let number = 0; number < 20; number += 1) sinks.publishEvent(eventOf(number), false);

@@ -121,8 +121,14 @@ describe.each(['a.jsonl', 'a.jsonl.gz'])('%s with rotation', (name) => {
       const scenario = (): Scenario => {
         let sent = 0;
         const options = (folder: string, clock: TurnedClock, files: SinkFiles) => ({
-          ...{ id: 'out', path: join(folder, name), append: true, sync: 'batch' as const, clock, files },
-          ...{ rotation: { maxBytes: isCompressed ? 250 : 900 }, onFailure: () => undefined },
+          id: 'out',
+          path: join(folder, name),
+          append: true,
+          sync: 'batch' as const,
+          clock,
+          files,
+          rotation: { maxBytes: isCompressed ? 250 : 900 },
+          onFailure: () => undefined,
         });
         return {
           async run(folder, disk, settle) {
@@ -160,8 +166,14 @@ describe('a COCO file', () => {
       const scenario = (): Scenario => {
         let sent = 0;
         const options = (folder: string, clock: TurnedClock, files: SinkFiles, failures: string[]) => ({
-          ...{ id: 'coco', path: join(folder, 'r.json'), classes: ['person'], keepsEarlier: true, clock, files },
-          ...{ sync: 'batch' as const, onFailure: ({ message }: SightlineError) => void failures.push(message) },
+          id: 'coco',
+          path: join(folder, 'r.json'),
+          classes: ['person'],
+          keepsEarlier: true,
+          clock,
+          files,
+          sync: 'batch' as const,
+          onFailure: ({ message }: SightlineError) => void failures.push(message),
         });
         return {
           prepare: (folder) => writeFileSync(join(folder, 'r.json'), '[{"image_id":5000}]\n'),
@@ -228,13 +240,16 @@ describe('the spool of a webhook', () => {
         let synced = 0;
         const open = (folder: string, clock: TurnedClock, files: SinkFiles) =>
           new Spool({
-            ...{ folder, maxBytes: 8_000, whenFull: 'wait', sync: 'batch', clock, files },
-            ...{
-              onFailure: () => undefined,
-              onRecovery: () => undefined,
-              onFound: () => undefined,
-              onDropped: () => undefined,
-            },
+            folder,
+            maxBytes: 8_000,
+            whenFull: 'wait',
+            sync: 'batch',
+            clock,
+            files,
+            onFailure: () => undefined,
+            onRecovery: () => undefined,
+            onFound: () => undefined,
+            onDropped: () => undefined,
           });
         const deliver = async (spool: Spool, most: number): Promise<number> => {
           const records = await spool.take(most);

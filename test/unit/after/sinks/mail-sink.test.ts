@@ -10,7 +10,10 @@ async function open(url: string, more: object = {}) {
   const failures: string[] = [];
   const settings = { type: 'mail', url, from: 'host@example.org', to: ['guard@example.org'], spoolMaxMb: 0, ...more };
   const sinks = await openSinks([sinkConfig.parse(settings)], {
-    ...{ classes: ['person'], stdout: new TextSink(), onRecovery: () => undefined, onNotice: () => undefined },
+    classes: ['person'],
+    stdout: new TextSink(),
+    onRecovery: () => undefined,
+    onNotice: () => undefined,
     onFailure: ({ message }) => failures.push(message),
   });
   return { sinks, failures, report: () => sinks.reports[0]! };

@@ -69,19 +69,27 @@ describe('a Parquet sink', () => {
     const rows = await parquetRows(join(path, files[1]!));
     expect(rows).toHaveLength(2);
     expect(rows[0]).toEqual({
-      ...{ stream: 'door', run: 'r', source: 'rtsp://cam', frame: 1n, ptsUs: 40_000n, capturedAt: new Date(DAY) },
-      ...{ width: 1280, height: 720, by: 'inferred', classId: 0, label: 'dog "Rex"', score: 0.91 },
-      ...{
-        x: 10,
-        y: 20,
-        boxWidth: 30,
-        boxHeight: 40,
-        trackId: 7,
-        mask: null,
-        keypoints: null,
-        angle: null,
-        attributes: null,
-      },
+      stream: 'door',
+      run: 'r',
+      source: 'rtsp://cam',
+      frame: 1n,
+      ptsUs: 40_000n,
+      capturedAt: new Date(DAY),
+      width: 1280,
+      height: 720,
+      by: 'inferred',
+      classId: 0,
+      label: 'dog "Rex"',
+      score: 0.91,
+      x: 10,
+      y: 20,
+      boxWidth: 30,
+      boxHeight: 40,
+      trackId: 7,
+      mask: null,
+      keypoints: null,
+      angle: null,
+      attributes: null,
     });
     expect(rows[1]!.trackId ?? null).toBeNull();
     expect(sink.figures).toMatchObject({ sent: 4, waiting: 0 });

@@ -21,7 +21,9 @@ const shared = {
 const DISCOVERY = z.strictObject({
   device: z.strictObject({
     identifiers: z.array(z.string()).min(1),
-    ...{ name: z.string(), manufacturer: z.string(), model: z.string() },
+    name: z.string(),
+    manufacturer: z.string(),
+    model: z.string(),
   }),
   origin: z.strictObject({ name: z.string() }),
   availability,
@@ -70,12 +72,17 @@ describe('the retained state of a stream', () => {
     const isMissing = { fps: true, latency: false };
     state.noteReports([reportOf('s', { isMissing })], 1000);
     expect(JSON.parse(publishAll(state)['sightline/streams/s/state']!)).toEqual({
-      ...{ up: true, state: 'running', targetMissed: true },
-      ...{ labels: { person: 2, dog: 1 }, zones: { yard: 2 } },
+      up: true,
+      state: 'running',
+      targetMissed: true,
+      labels: { person: 2, dog: 1 },
+      zones: { yard: 2 },
     });
     state.noteReports([reportOf('s', { state: 'reconnecting' })], 2000);
     expect(JSON.parse(publishAll(state)['sightline/streams/s/state']!)).toMatchObject({
-      ...{ up: false, labels: { person: 0, dog: 0 }, zones: { yard: 0 } },
+      up: false,
+      labels: { person: 0, dog: 0 },
+      zones: { yard: 0 },
     });
   });
 

@@ -20,7 +20,10 @@ const settle = (ms: number): Promise<void> => new Promise((resolve) => setTimeou
 function open(send: (batch: Batch) => Attempt, more: Partial<SpooledSinkOptions> = {}) {
   const failures: SightlineError[] = [];
   const sink = new SpooledSink({
-    ...{ id: 'bus', send: ['events'], ...fast, onFailure: (error) => failures.push(error) },
+    id: 'bus',
+    send: ['events'],
+    ...fast,
+    onFailure: (error) => failures.push(error),
     transport: { shownUrl: 'bus://host', send: async (batch) => send(batch) },
     ...more,
   });
@@ -30,7 +33,10 @@ function open(send: (batch: Batch) => Attempt, more: Partial<SpooledSinkOptions>
 const idsOf = (texts: readonly string[]): string[] => texts.map((text) => outgoingRecord(text).id);
 const delivered: Attempt = { kind: 'delivered' };
 const failed = (more: Partial<Extract<Attempt, { kind: 'failed' }>>): Attempt => ({
-  ...{ kind: 'failed', reason: 'no', isFinal: false, retryAfterMs: null },
+  kind: 'failed',
+  reason: 'no',
+  isFinal: false,
+  retryAfterMs: null,
   ...more,
 });
 
@@ -143,7 +149,8 @@ describe('a connected transport', () => {
     const ended: number[] = [];
     const lose: (() => void)[] = [];
     const transport = new ConnectedTransport({
-      ...{ shownUrl: 'bus://host', mostAtOnce },
+      shownUrl: 'bus://host',
+      mostAtOnce,
       open: async (onLost) => {
         const number = ++opened;
         lose.push(onLost);
@@ -243,7 +250,8 @@ describe('a connected transport', () => {
   it('opens another connection after one that could not be opened, whatever the reason', async () => {
     let attempts = 0;
     const transport = new ConnectedTransport({
-      ...{ shownUrl: 'bus://host', mostAtOnce: 1 },
+      shownUrl: 'bus://host',
+      mostAtOnce: 1,
       open: async () => {
         attempts += 1;
         if (attempts === 1) throw new Refusal('not you');

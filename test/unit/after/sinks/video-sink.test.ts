@@ -27,11 +27,21 @@ const pixels = new Uint8Array(new SharedArrayBuffer(12));
 function open(policy: 'live' | 'file', code = SLOW) {
   const failures: string[] = [];
   const file = {
-    ...{ id: 'film', path: '/tmp/film.mp4', partialPath: '/tmp/film.partial.mp4', encodeArgs: [], keepsEarlier: false },
-    ...{ ffmpeg: testFfmpeg, finish: null },
+    id: 'film',
+    path: '/tmp/film.mp4',
+    partialPath: '/tmp/film.partial.mp4',
+    encodeArgs: [],
+    keepsEarlier: false,
+    ffmpeg: testFfmpeg,
+    finish: null,
   };
   const sink = new VideoSink({
-    ...{ id: 'film', thread: threadOf(code), file, width: 2, height: 2, policy },
+    id: 'film',
+    thread: threadOf(code),
+    file,
+    width: 2,
+    height: 2,
+    policy,
     fit: { mode: 'stretch' },
     overlay: { zones: [], lines: [] },
     onFailure: ({ message }) => failures.push(message),

@@ -49,7 +49,9 @@ async function follow(settings: object): Promise<Sink> {
       classes: [],
       stdout: process.stdout,
       connect: connectHere,
-      ...{ onFailure: () => undefined, onRecovery: () => undefined, onNotice: () => undefined },
+      onFailure: () => undefined,
+      onRecovery: () => undefined,
+      onNotice: () => undefined,
     },
   );
   const snapshots = sink.openSnapshots?.();
@@ -83,7 +85,9 @@ describe('the picture of an event', () => {
     const { path, headers, bytes } = posts[1]!;
     const query = Object.fromEntries(new URL(path, origin).searchParams);
     expect(query).toEqual({
-      ...{ auth: 'abc', filename: 'snapshot.jpg', title: 'loiter (door)' },
+      auth: 'abc',
+      filename: 'snapshot.jpg',
+      title: 'loiter (door)',
       message: 'person 4 has been in yard for 15 s (2026-03-01T06:00:00.000Z)',
     });
     expect([bytes, headers['content-type']]).toEqual([JPEG, 'image/jpeg']);
@@ -122,7 +126,10 @@ describe('the picture of an event', () => {
 /** Posts events, and a result before each. */
 async function post(options: Partial<WebhookSinkOptions>, events: readonly RuleEvent[]): Promise<void> {
   const sink = new WebhookSink({
-    ...{ id: 'hook', url: `${origin}/door`, send: ['events'], onFailure: (error) => expect.unreachable(error.message) },
+    id: 'hook',
+    url: `${origin}/door`,
+    send: ['events'],
+    onFailure: (error) => expect.unreachable(error.message),
     ...options,
   });
   for (const [i, event] of events.entries()) {
@@ -148,7 +155,9 @@ describe('a webhook of events', () => {
     await post({ send: ['results', 'events'] }, [eventOf(1)]);
     expect(posts[0]!.headers['content-type']).toBe('application/json');
     expect(JSON.parse(posts[0]!.text)).toMatchObject({
-      ...{ sink: 'hook', batch: 1, lostResults: 0 },
+      sink: 'hook',
+      batch: 1,
+      lostResults: 0,
       results: [{ stream: 's', frame: 0 }],
       events: [{ id: 'event-1.0' }],
     });

@@ -21,7 +21,12 @@ describe('YOLO labels', () => {
     new YoloSink({ id: '--yolo', folder: to, stem: 'a', isPicture, onFailure: (error) => failures.push(error) });
   const frame = (n: number, boxes: readonly number[][]) =>
     ({
-      ...{ streamId: 's', frame: n, ptsUs: 0 as PtsUs, width: 200, height: 100, by: 'inferred' as const },
+      streamId: 's',
+      frame: n,
+      ptsUs: 0 as PtsUs,
+      width: 200,
+      height: 100,
+      by: 'inferred' as const,
       detections: boxes.map((box) => ({ classId: 3, label: 'car', score: 0.5, box })),
     }) as unknown as WrittenFrame;
 

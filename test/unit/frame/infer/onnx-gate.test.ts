@@ -37,8 +37,14 @@ beforeAll(async () => {
   writeFileSync(path, emitOnnx(echo()));
   const input = { width: SIDE, height: SIDE, resize: { mode: 'stretch' as const } };
   const spec = {
-    ...{ name: 'echo', family: 'yolox' as const, input, classes: ['a'] },
-    ...{ nmsIou: null, scoreThreshold: 0.3, maxDetections: 10, classesPerBox: 'best' as const },
+    name: 'echo',
+    family: 'yolox' as const,
+    input,
+    classes: ['a'],
+    nmsIou: null,
+    scoreThreshold: 0.3,
+    maxDetections: 10,
+    classesPerBox: 'best' as const,
   };
   engine = await OnnxEngine.load({
     engine: 'onnx',

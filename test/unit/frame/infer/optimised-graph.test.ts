@@ -27,7 +27,11 @@ function load(path: string, batchSizes: readonly number[] | null = null): Promis
     provider: 'cpu',
     model: {
       spec: { ...spec, scoreThreshold: 0.3, maxDetections: 10 },
-      ...{ format: 'onnx', path, precision: 'f32', batch: 'free', hash: '' },
+      format: 'onnx',
+      path,
+      precision: 'f32',
+      batch: 'free',
+      hash: '',
     },
     maxBatch: 1,
     batchSizes,

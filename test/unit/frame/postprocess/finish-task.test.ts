@@ -12,7 +12,12 @@ const LETTERBOX = { scaleX: 0.5, scaleY: 0.5, offsetX: 0, offsetY: 20 };
 
 function spec(task: ModelSpec['task'], more: Partial<ModelSpec> = {}): ModelSpec {
   return {
-    ...{ name: 'tiny', family: 'yolov8', classes: CLASSES, nmsIou: 0.7, scoreThreshold: 0.3, maxDetections: 10 },
+    name: 'tiny',
+    family: 'yolov8',
+    classes: CLASSES,
+    nmsIou: 0.7,
+    scoreThreshold: 0.3,
+    maxDetections: 10,
     input: { width: 80, height: 80, resize: { mode: 'letterbox', anchor: 'center', padValue: 114 } },
     classesPerBox: 'best',
     ...(task === undefined ? {} : { task }),

@@ -20,7 +20,10 @@ symlinkSync(outside, join(root, 'link-outside.mp4'));
 
 const sourceOf = (text: string, access?: Partial<SourceAccess>) =>
   parseSource(text, {
-    ...{ loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 },
+    loop: false,
+    realtime: false,
+    rtspTransport: 'tcp',
+    readTimeoutMs: 5000,
     ...(access === undefined ? {} : { access: { ...FREE_ACCESS, ...access } }),
   });
 const openedUrl = async (text: string, access?: Partial<SourceAccess>): Promise<string> =>

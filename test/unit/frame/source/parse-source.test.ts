@@ -135,7 +135,9 @@ describe('a source on this machine', () => {
 
   it('RTMP and SRT are live, and hide keys, stream ids and passphrases', () => {
     expect(parseSource('rtmps://live.example/app/abcd-1234', OPTIONS)).toMatchObject({
-      ...{ kind: 'rtmp', isLive: true, label: 'rtmps://live.example/app/***' },
+      kind: 'rtmp',
+      isLive: true,
+      label: 'rtmps://live.example/app/***',
       probeAddress: null,
     });
     expect(

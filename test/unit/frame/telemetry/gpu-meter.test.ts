@@ -11,21 +11,35 @@ const MIB = 1024 * 1024;
 describe('a line of nvidia-smi', () => {
   it('has the index, use, memory, power, temperature and decoder of a GPU', () => {
     expect(parseGpuLine('0, 35, 1234, 81559, 123.45, 41, 12, NVIDIA A100-SXM4-80GB')).toEqual({
-      ...{ index: 0, name: 'NVIDIA A100-SXM4-80GB', busyRatio: 0.35, decoderRatio: 0.12, powerW: 123.45 },
-      ...{ memoryUsedBytes: 1234 * MIB, memoryTotalBytes: 81_559 * MIB, temperatureC: 41 },
+      index: 0,
+      name: 'NVIDIA A100-SXM4-80GB',
+      busyRatio: 0.35,
+      decoderRatio: 0.12,
+      powerW: 123.45,
+      memoryUsedBytes: 1234 * MIB,
+      memoryTotalBytes: 81_559 * MIB,
+      temperatureC: 41,
     });
   });
 
   it('of a driver that does not know the decoder has no figure of it', () => {
     expect(parseGpuLine('0, 35, 1, 2, 3, 41, Quadro P400, a, b', false)).toMatchObject({
-      ...{ name: 'Quadro P400, a, b', decoderRatio: null, temperatureC: 41 },
+      name: 'Quadro P400, a, b',
+      decoderRatio: null,
+      temperatureC: 41,
     });
   });
 
   it('with figures that the driver does not have leaves them out, and never makes them 0', () => {
     expect(parseGpuLine('1, [N/A], 10, [Not Supported], [Unknown Error], [N/A], [N/A], Tegra')).toEqual({
-      ...{ index: 1, name: 'Tegra', busyRatio: null, decoderRatio: null },
-      ...{ memoryUsedBytes: 10 * MIB, memoryTotalBytes: null, powerW: null, temperatureC: null },
+      index: 1,
+      name: 'Tegra',
+      busyRatio: null,
+      decoderRatio: null,
+      memoryUsedBytes: 10 * MIB,
+      memoryTotalBytes: null,
+      powerW: null,
+      temperatureC: null,
     });
   });
 
@@ -39,8 +53,14 @@ describe('a line of nvidia-smi', () => {
 describe('means of the use of GPUs', () => {
   it('are taken for each GPU, over the spans in which it was reported', () => {
     const use = (index: number, busyRatio: number | null, powerW: number | null): GpuReport => ({
-      ...{ index, name: `gpu ${index}`, busyRatio, memoryUsedBytes: 1, memoryTotalBytes: 2, powerW },
-      ...{ decoderRatio: null, temperatureC: null },
+      index,
+      name: `gpu ${index}`,
+      busyRatio,
+      memoryUsedBytes: 1,
+      memoryTotalBytes: 2,
+      powerW,
+      decoderRatio: null,
+      temperatureC: null,
     });
     const spans = [
       { gpus: [use(1, 0.2, null), use(0, 0.5, 100)], seconds: 1 },

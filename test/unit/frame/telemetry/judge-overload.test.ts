@@ -33,7 +33,12 @@ function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLo
   return {
     config: { ...settings, ...config } as StreamLoad['config'],
     fps: { in: entered, inferred, published },
-    ...{ views, keyFps, keyShare, hasKeyFramesOnly, isMissing: true, isBehind: published < 0.95 * (target ?? 0) },
+    views,
+    keyFps,
+    keyShare,
+    hasKeyFramesOnly,
+    isMissing: true,
+    isBehind: published < 0.95 * (target ?? 0),
     needs: rules === undefined ? null : { goodFps: 5, leastFps: 3, rules },
   };
 }
@@ -42,16 +47,14 @@ function camera(id: string, { target, config = {}, ...rates }: Camera): StreamLo
 function busyDetector(change: Partial<HostLoad> = {}): HostLoad {
   const streams = ['a', 'b', 'c', 'd'].map((id) => camera(id, { target: 16 }));
   return {
-    ...{
-      streams,
-      capacity: 10,
-      inferred: 0,
-      inferCores: null,
-      models: [],
-      cores: 2,
-      cpuCores: 1.6,
-      busyRatio: { ...IDLE, infer: 0.99 },
-    },
+    streams,
+    capacity: 10,
+    inferred: 0,
+    inferCores: null,
+    models: [],
+    cores: 2,
+    cpuCores: 1.6,
+    busyRatio: { ...IDLE, infer: 0.99 },
     ...change,
   };
 }

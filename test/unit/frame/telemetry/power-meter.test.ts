@@ -3,8 +3,14 @@ import { PowerMeter } from '../../../../src/frame/telemetry/power-meter.ts';
 import type { GpuReport } from '../../../../src/wire/protocol/power-report.ts';
 
 const gpu = (index: number, powerW: number | null): GpuReport => ({
-  ...{ index, name: 'A100', busyRatio: 0.5, decoderRatio: 0, memoryUsedBytes: 1, memoryTotalBytes: 2 },
-  ...{ powerW, temperatureC: 40 },
+  index,
+  name: 'A100',
+  busyRatio: 0.5,
+  decoderRatio: 0,
+  memoryUsedBytes: 1,
+  memoryTotalBytes: 2,
+  powerW,
+  temperatureC: 40,
 });
 
 /** A package that has used so much; it starts again from 0 at 1,000 J. */

@@ -221,7 +221,9 @@ describe('tracking errors', () => {
       .entries())
       for (let twice = 0; twice < 2; twice++)
         counter.update({
-          ...{ width: 1000, height: 500, ptsUs: k * FRAME_US },
+          width: 1000,
+          height: 500,
+          ptsUs: k * FRAME_US,
           detections: [personAt(x, y, { trackId: 7 })],
         });
     expect(counter.report()).toEqual([{ id: 'gate', leftToRight: 1, rightToLeft: 0 }]);

@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { type CameraPlanOptions, planCameras } from '../../../../src/lab/loadtest/cameras/camera-plan.ts';
 
 const OPTIONS: CameraPlanOptions = {
-  ...{ count: 16, mix: 'mixed', seed: 3, seconds: 120, fps: 20, size: null },
+  count: 16,
+  mix: 'mixed',
+  seed: 3,
+  seconds: 120,
+  fps: 20,
+  size: null,
   pictures: { kind: 'test' },
 };
 

@@ -47,7 +47,11 @@ describe('the report of a load test', () => {
 
   it('shows slopes with their intervals', () => {
     const slope: FigureSlope = {
-      ...{ figure: 'rssBytes', mean: 250e6, perHour: 36e6, interval: [30e6, 42e6], allowedPerHour: 10e6 },
+      figure: 'rssBytes',
+      mean: 250e6,
+      perHour: 36e6,
+      interval: [30e6, 42e6],
+      allowedPerHour: 10e6,
       verdict: 'grows',
     };
     const text = textOf({ profile: 'endurance', slopes: [slope] });

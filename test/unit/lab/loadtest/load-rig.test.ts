@@ -17,16 +17,14 @@ async function rigOf(starvedFrom: number, notes: string[]): Promise<LoadRig> {
   } as Partial<LoadSubject> as LoadSubject;
   const { signal } = new AbortController();
   return LoadRig.open(subject, {
-    ...{
-      protocol: 'file',
-      mix: 'steady',
-      seed: 1,
-      seconds: 60,
-      fps: 5,
-      size: null,
-      pictures: { kind: 'test' },
-      ffmpeg: null,
-    },
+    protocol: 'file',
+    mix: 'steady',
+    seed: 1,
+    seconds: 60,
+    fps: 5,
+    size: null,
+    pictures: { kind: 'test' },
+    ffmpeg: null,
     signal,
     streamId: (n: number) => `camera-${n}`,
     note: (text: string) => void notes.push(text),

@@ -23,7 +23,12 @@ function counts(
 
 function stats(offered: Record<string, number>, lost = 0, cpuMs = 0): CameraServerStats {
   const cameras = Object.entries(offered).map(([id, count]) => ({
-    ...{ id, offered: count, sent: count - lost, lost, unread: 0, readers: 1 },
+    id,
+    offered: count,
+    sent: count - lost,
+    lost,
+    unread: 0,
+    readers: 1,
   }));
   return { cameras, cpuMs, rssBytes: 0, lateMs: 0, encodeMs: null };
 }
@@ -38,15 +43,13 @@ function window(
     ([id, own]) => [id, own.map((ms) => ({ mostMs: ms, leastMs: ms }))] as const,
   );
   return {
-    ...{
-      seconds: 10,
-      streams,
-      latencies: new Map(bounds),
-      failedInferences: 0,
-      stagesMs: null,
-      machine: null,
-      gpus: [],
-    },
+    seconds: 10,
+    streams,
+    latencies: new Map(bounds),
+    failedInferences: 0,
+    stagesMs: null,
+    machine: null,
+    gpus: [],
     ...changes,
   };
 }
@@ -74,7 +77,11 @@ function spanFrom(before: readonly StreamWindow[], targets: string, windows: rea
 
 function facts(span: LoadSpan, changes: Partial<StepFacts> = {}): StepFacts {
   return {
-    ...{ name: 'step', span, constraints: [], cameras: null, cores: 2 },
+    name: 'step',
+    span,
+    constraints: [],
+    cameras: null,
+    cores: 2,
     cameraOf: (id) => `cam-${id}`,
     ratesOf: () => ({ cameraFps: 25, takenFps: 25 }),
     ...changes,
@@ -222,7 +229,11 @@ describe('a span of many cameras with varying latency, over many windows', () =>
     const step = loadStep(facts(span));
     expect(step).toMatchObject({ frames: 300, dropped: { stale: 14 } });
     expect(step.faults).toEqual({
-      ...{ frames: 314, decodeErrors: 4, failedInferences: 0, reconnects: 1, dropped: { stale: 14 } },
+      frames: 314,
+      decodeErrors: 4,
+      failedInferences: 0,
+      reconnects: 1,
+      dropped: { stale: 14 },
     });
   });
 

@@ -83,7 +83,12 @@ describe('the search for the break point', () => {
   it('stops at the most cameras, without a break', async () => {
     const { breakPoint, tried } = await search(upTo(1_000), { most: 20 });
     expect(breakPoint).toEqual({
-      ...{ cameras: 20, brokenAt: null, firstToGive: null, target: null, explanation: null, isProven: true },
+      cameras: 20,
+      brokenAt: null,
+      firstToGive: null,
+      target: null,
+      explanation: null,
+      isProven: true,
     });
     expect(Math.max(...tried)).toBe(20);
   });
@@ -99,7 +104,10 @@ describe('the search for the break point', () => {
 describe('recovery', () => {
   const limits = { p90Ms: 100, windows: 2 };
   const window = (endS: number, changes: Partial<RecoveryWindow> = {}): RecoveryWindow => ({
-    ...{ endS, published: [10, 10], dropped: 0, p90Ms: 20 },
+    endS,
+    published: [10, 10],
+    dropped: 0,
+    p90Ms: 20,
     ...changes,
   });
 
@@ -137,7 +145,12 @@ describe('degradation', () => {
     expect(describeDegradation({ ...step, fairness: 0.5 }, 500).isFair).toBe(false);
     // One of 40 starves: Jain's index is 39 / 40.
     const share = (i: number, of: number) => ({
-      ...{ id: `c${i}`, offered: 100, published: of * 100, share: of, latencyMs: step.latencyMs, dropped: 0 },
+      id: `c${i}`,
+      offered: 100,
+      published: of * 100,
+      share: of,
+      latencyMs: step.latencyMs,
+      dropped: 0,
     });
     const shares = Array.from({ length: 40 }, (_, i) => share(i, i === 7 ? 0 : 0.5));
     expect(describeDegradation({ ...step, fairness: 39 / 40, shares }, 500)).toMatchObject({

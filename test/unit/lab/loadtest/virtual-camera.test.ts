@@ -10,7 +10,14 @@ import {
 /** A key frame every ten pictures. */
 const KEY_EVERY = 10;
 const SPEC: CameraSpec = {
-  ...{ id: 'gate', width: 64, height: 48, fps: 10, jitterMs: 0, burst: null, events: [], seed: 1 },
+  id: 'gate',
+  width: 64,
+  height: 48,
+  fps: 10,
+  jitterMs: 0,
+  burst: null,
+  events: [],
+  seed: 1,
   pictures: { kind: 'test' },
 };
 

@@ -79,8 +79,10 @@ describe('bottlenecks', () => {
       temperatureC: null,
     };
     const figures = {
-      ...{ fps: 100, cores: 16, cpuMsPerFrame: cpu(4, 0, 1, 2) },
-      ...{ busyRatio: { decode: 0.1, preprocess: 0, infer: 1, main: 0.1 } },
+      fps: 100,
+      cores: 16,
+      cpuMsPerFrame: cpu(4, 0, 1, 2),
+      busyRatio: { decode: 0.1, preprocess: 0, infer: 1, main: 0.1 },
       servers: { decode: 4, preprocess: 4, infer: 1, main: 1 },
     };
     const text = (gpus?: readonly GpuReport[]): string =>

@@ -30,8 +30,15 @@ describe('the parts of a latency', () => {
   it('are the means of what each frame and each batch took', () => {
     const parts = latencyParts(frames, times.sums());
     const expected = {
-      ...{ read: (10 + 0) / 2, decode: (2 + 4) / 2, preprocess: 3, wait: (10 + 2) / 2 + 4, infer: 20, postprocess: 5 },
-      ...{ track: 2, publish: (5 + 9) / 2 - 2, unaccounted: 1 },
+      read: (10 + 0) / 2,
+      decode: (2 + 4) / 2,
+      preprocess: 3,
+      wait: (10 + 2) / 2 + 4,
+      infer: 20,
+      postprocess: 5,
+      track: 2,
+      publish: (5 + 9) / 2 - 2,
+      unaccounted: 1,
     };
     for (const [part, ms] of Object.entries(expected))
       expect(parts[part as keyof typeof parts], part).toBeCloseTo(ms, 9);
@@ -68,7 +75,8 @@ describe('the parts of a latency', () => {
     const before = times.sums();
     times.addBatch({ frames: 4, inputs: 4, waitMs: 1, inferMs: 10, postprocessMs: 2 });
     expect(subtractSums(times.sums(), before)).toMatchObject({
-      ...{ inferredFrames: 4, inferredInputs: 4 },
+      inferredFrames: 4,
+      inferredInputs: 4,
       threadWaitMs: 4,
       inferMs: 40,
       postprocessMs: 8,

@@ -19,13 +19,16 @@ const MACHINE = { cpuModel: 'c', cores: 2, memoryBytes: 1, system: 's', gpus: []
 
 function record(configuration: Config, fps: number | null = 10, kind: 'trial' | 'confirm' = 'trial') {
   return {
-    ...{ kind, modelHash: null, configuration, scenario: 'offline', startedAt: '2026-01-01T00:00:00.000Z', seconds: 3 },
-    ...{
-      machine: MACHINE,
-      dependsOn: {},
-      result: fps === null ? null : { fps },
-      error: fps === null ? 'no engine' : null,
-    },
+    kind,
+    modelHash: null,
+    configuration,
+    scenario: 'offline',
+    startedAt: '2026-01-01T00:00:00.000Z',
+    seconds: 3,
+    machine: MACHINE,
+    dependsOn: {},
+    result: fps === null ? null : { fps },
+    error: fps === null ? 'no engine' : null,
   };
 }
 
@@ -70,7 +73,8 @@ describe('the log of measurements', () => {
       writeFileSync(join(disk.path, 'filler'), Buffer.alloc(8192));
       const long = { ...record({ model: 'a'.repeat(8000), threads: 1 }) };
       await expect(log.add(long)).rejects.toMatchObject({
-        ...{ code: 'SINK_FAILED', message: expect.stringMatching(/measurements\.jsonl: .*the disk is full/) },
+        code: 'SINK_FAILED',
+        message: expect.stringMatching(/measurements\.jsonl: .*the disk is full/),
       });
       await opened?.close();
       opened = null;

@@ -43,7 +43,9 @@ describe('the search for a capacity', () => {
         for (const growth of [1.5, 2]) {
           const found = await search(upTo(capacity), { start, growth });
           expect(found, `${capacity} from ${start}`).toMatchObject({
-            ...{ cameras: capacity, brokenAt: capacity + 1, isProven: true },
+            cameras: capacity,
+            brokenAt: capacity + 1,
+            isProven: true,
           });
         }
   });
@@ -157,7 +159,11 @@ describe('the search for a capacity', () => {
 
 describe('what targets say of an attempt', () => {
   const verdict = (state: TargetVerdict['state'], gap: number | null = 0.1, target = 'p99<=50ms'): TargetVerdict => ({
-    ...{ target, measured: 1, state, reason: '', gap },
+    target,
+    measured: 1,
+    state,
+    reason: '',
+    gap,
   });
 
   it('held if all are met, failed if one is missed', () => {

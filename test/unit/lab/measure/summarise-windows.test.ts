@@ -19,7 +19,11 @@ function frame(streamId: string, publishedMs: number, latencyMs: number): Record
     ptsUs: 0,
     passedUs: 40_000,
     times: {
-      ...{ captured: at(0), decoded: at(1), preprocessed: at(2), batched: at(3), inferred: at(4) },
+      captured: at(0),
+      decoded: at(1),
+      preprocessed: at(2),
+      batched: at(3),
+      inferred: at(4),
       published: publishedMs as MonoMs,
     },
   };
@@ -27,9 +31,19 @@ function frame(streamId: string, publishedMs: number, latencyMs: number): Record
 
 function window(startMs: number, endMs: number, changes: Partial<RunWindow> = {}): RunWindow {
   return {
-    ...{ startMs, endMs, frames: [], streams: [], gpus: [], residenceMs: 0, inFlight: 0, heldBackRatio: 0 },
+    startMs,
+    endMs,
+    frames: [],
+    streams: [],
+    gpus: [],
+    residenceMs: 0,
+    inFlight: 0,
+    heldBackRatio: 0,
     busyRatio: { decode: 0, preprocess: 0, infer: 0, main: 0 },
-    ...{ eventLoopP99Ms: 0, cpu: null, machine: QUIET, sums: new PartTimes().sums() },
+    eventLoopP99Ms: 0,
+    cpu: null,
+    machine: QUIET,
+    sums: new PartTimes().sums(),
     ...changes,
   };
 }
@@ -119,7 +133,10 @@ describe('windows together', () => {
     });
     // 4 stale, and twice 4 with one of a full queue.
     expect(summariseWindows([bad, ...windows], ['a', 'b'], captured).faults).toEqual({
-      ...{ frames: 150, decodeErrors: 2, failedInferences: 3, reconnects: 1 },
+      frames: 150,
+      decodeErrors: 2,
+      failedInferences: 3,
+      reconnects: 1,
       dropped: { stale: 12, 'queue-full': 2 },
     });
   });
@@ -128,8 +145,14 @@ describe('windows together', () => {
     expect(summary).not.toHaveProperty('gpus');
     expect(summary).not.toHaveProperty('energy');
     const gpu = (powerW: number | null): GpuReport => ({
-      ...{ index: 0, name: 'A100', busyRatio: 0.5, memoryUsedBytes: 1e9, memoryTotalBytes: 8e10, powerW },
-      ...{ decoderRatio: 0.1, temperatureC: 40 },
+      index: 0,
+      name: 'A100',
+      busyRatio: 0.5,
+      memoryUsedBytes: 1e9,
+      memoryTotalBytes: 8e10,
+      powerW,
+      decoderRatio: 0.1,
+      temperatureC: 40,
     });
     const powered = windows.map((other) => ({ ...other, machine: { ...QUIET, cpuPowerW: 40 }, gpus: [gpu(100)] }));
     // 40 W and 100 W at 20 frames/s.

@@ -45,7 +45,8 @@ describe('an estimate', () => {
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
     const meanOf = (counts: Int32Array): number => values.reduce((sum, value, i) => sum + value * counts[i]!, 0) / 400;
     const [estimate] = await estimateLosses(400, { seed: 1, resamples: 4000 }, (counts) => ({
-      ...{ reference: [meanOf(counts)], candidate: [0] },
+      reference: [meanOf(counts)],
+      candidate: [0],
     }));
     const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / 400);
     const { standardError, interval, loss } = estimate!;
@@ -57,7 +58,8 @@ describe('an estimate', () => {
   it('leaves out resamples without a figure', async () => {
     // Only resamples that hold the first of two units have a figure.
     const [estimate] = await estimateLosses(2, { seed: 1, resamples: 50 }, (counts) => ({
-      ...{ reference: [counts[0] === 0 ? Number.NaN : 0.5], candidate: [0.25] },
+      reference: [counts[0] === 0 ? Number.NaN : 0.5],
+      candidate: [0.25],
     }));
     expect(estimate!.interval).toEqual([0.25, 0.25]);
   });

@@ -11,7 +11,11 @@ function dataset(images: number): CocoAnnotations {
     if (id % 10 === 0) return [];
     const labels = [1, ...(id % 5 === 1 ? [2] : []), ...(id % Math.floor(images / 8) === 1 ? [3] : [])];
     return labels.map((categoryId) => ({
-      ...{ imageId: id, categoryId, box: [random() * 100, 0, 10, 10] as const, areaPx: 100, isCrowd: false },
+      imageId: id,
+      categoryId,
+      box: [random() * 100, 0, 10, 10] as const,
+      areaPx: 100,
+      isCrowd: false,
     }));
   });
   const categories = ['common', 'rarer', 'rare'].map((name, i) => ({ id: i + 1, name }));

@@ -99,7 +99,9 @@ function labelled(...labels: (readonly number[])[]): CocoAnnotations {
     ids.map((categoryId) => ({ imageId: i + 1, categoryId, box: [0, 0, 0, 0], areaPx: 0, isCrowd: false }) as const),
   );
   return {
-    ...{ path: 'labels.json', iouType: 'classes', annotations },
+    path: 'labels.json',
+    iouType: 'classes',
+    annotations,
     images: labels.map((_, i) => ({ id: i + 1, fileName: `${i + 1}.jpg` })),
     categories: [1, 2, 3, 4, 5, 6, 7].map((id) => ({ id, name: `class ${id}` })),
   };
@@ -152,7 +154,9 @@ describe('what is matched', () => {
   const box = { imageId: 1, categoryId: 1, box: [0, 0, 4, 4] } as const;
   const mask = { size: [4, 4], counts: '05;' } as const;
   const dataset = (iouType: IouType, more: object): CocoAnnotations => ({
-    ...{ path: 'a.json', iouType, images: [{ id: 1, fileName: '1.jpg', size: [4, 4] }] },
+    path: 'a.json',
+    iouType,
+    images: [{ id: 1, fileName: '1.jpg', size: [4, 4] }],
     categories: [{ id: 1, name: 'person' }],
     annotations: [{ ...box, areaPx: 16, isCrowd: false, ...more }],
   });

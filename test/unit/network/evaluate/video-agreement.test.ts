@@ -19,9 +19,14 @@ function clip(
   by?: RecordedFrame['by'],
 ): RecordedResults {
   return {
-    ...{ classes: ['person', 'car'], scoreThreshold: 0.4 },
+    classes: ['person', 'car'],
+    scoreThreshold: 0.4,
     frames: frames.map((detections, frame) => ({
-      ...{ frame, ptsUs: frame * 100_000, width: 640, height: 480, detections },
+      frame,
+      ptsUs: frame * 100_000,
+      width: 640,
+      height: 480,
+      detections,
       ...(by === undefined ? {} : { by }),
     })),
     ...more,

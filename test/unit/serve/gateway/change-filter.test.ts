@@ -55,7 +55,8 @@ describe('a frame is a change', () => {
     const filter = new ChangeFilter(MOVED_PX, new ManualClock());
     const inside = (count: number) => ({
       ...publishedFrame('gate', 0, before),
-      ...{ zones: [{ id: 'yard', inside: count }], crossings: [] },
+      zones: [{ id: 'yard', inside: count }],
+      crossings: [],
     });
     const crossing = { lineId: 'door', trackId: 1, label: 'car', direction: 'left-to-right', ptsUs: 0 } as const;
     const taken = [inside(1), inside(1), inside(2), inside(2), { ...inside(2), crossings: [crossing] }, inside(2)];

@@ -52,18 +52,19 @@ const frameFields = {
 };
 const word = fc.string({ minLength: 1 }).filter((key) => key !== '__proto__');
 const crossing = fc.record({
-  ...{ lineId: word, trackId: fc.nat(), label: fc.string(), ptsUs: fc.maxSafeInteger() },
+  lineId: word,
+  trackId: fc.nat(),
+  label: fc.string(),
+  ptsUs: fc.maxSafeInteger(),
   direction: fc.constantFrom('left-to-right' as const, 'right-to-left' as const),
 });
 /** What only some messages of a frame have. */
 const added = fc.record(
   {
-    ...{
-      run: fc.string(),
-      capturedAt: fc.string(),
-      captureClock: fc.constantFrom('arrival', 'sender-report'),
-      fence: fc.nat(),
-    },
+    run: fc.string(),
+    capturedAt: fc.string(),
+    captureClock: fc.constantFrom('arrival', 'sender-report'),
+    fence: fc.nat(),
     crossings: fc.array(crossing, { maxLength: 3 }),
     zones: fc.dictionary(word, fc.nat(), { noNullPrototype: true, maxKeys: 3 }),
   },

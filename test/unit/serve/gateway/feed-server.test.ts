@@ -107,8 +107,13 @@ describe('feed', () => {
     await client.until(() => client.of('detections').length === 1);
 
     expect(client.of('detections')[0]).toMatchObject({
-      ...{ stream: 'gate', run, frame: 1, capturedAt: '2026-03-01T06:00:00.040Z', fence: 7 },
-      ...{ crossings: [crossing], zones: { yard: 3 } },
+      stream: 'gate',
+      run,
+      frame: 1,
+      capturedAt: '2026-03-01T06:00:00.040Z',
+      fence: 7,
+      crossings: [crossing],
+      zones: { yard: 3 },
     });
   });
 

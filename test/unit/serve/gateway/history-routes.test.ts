@@ -99,13 +99,11 @@ describe('GET /api/events', () => {
       expect([query, idsOf(await ask(query))]).toEqual([query, ids]);
     const [first] = (await ask('event=a')).events;
     expect(first).toEqual({
-      ...{
-        type: 'event',
-        timeMs: NOON_MS,
-        kind: 'rule',
-        stream: 'gate',
-        message: `loiter: ${ruleEvent('a', 0, 'new').reason}`,
-      },
+      type: 'event',
+      timeMs: NOON_MS,
+      kind: 'rule',
+      stream: 'gate',
+      message: `loiter: ${ruleEvent('a', 0, 'new').reason}`,
       rule: ruleEvent('a', 0, 'new'),
     });
   });
@@ -207,8 +205,12 @@ describe('figures of the past', () => {
     );
     expect((await api.seen({ by: 'minute' })).seen).toEqual([
       {
-        ...{ timeMs: NOON_MS, stream: 'gate', frames: 25, seenS: expect.closeTo(0.96) },
-        ...{ watchedS: expect.closeTo(1), blindS: { down: expect.closeTo(30) } },
+        timeMs: NOON_MS,
+        stream: 'gate',
+        frames: 25,
+        seenS: expect.closeTo(0.96),
+        watchedS: expect.closeTo(1),
+        blindS: { down: expect.closeTo(30) },
       },
     ]);
     expect((await text('/api/seen?format=csv')).lines[0]).toBe(

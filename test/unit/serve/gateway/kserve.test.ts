@@ -77,7 +77,9 @@ describe('KServe v2', () => {
     const reply = await infer({ id: 'a', inputs: [{ ...image, data }] });
     expect(reply.headers.get('content-type')).toContain('application/json');
     expect(await reply.json()).toEqual({
-      ...{ model_name: 'double', model_version: '1', id: 'a' },
+      model_name: 'double',
+      model_version: '1',
+      id: 'a',
       outputs: [
         { name: 'boxes', datatype: 'FP32', shape: [2, 4], data: [1, 2, 3, 4, 5.25, 6, 7, 8] },
         { name: 'scores', datatype: 'FP32', shape: [2], data: [0.9, 0.5] },
@@ -96,7 +98,8 @@ describe('KServe v2', () => {
       ...binary(
         {
           inputs: [{ ...image, parameters: { binary_data_size: 6 } }],
-          ...{ outputs, parameters: { binary_data_output: true, timeout: 2_000_000 } },
+          outputs,
+          parameters: { binary_data_output: true, timeout: 2_000_000 },
         },
         Uint8Array.from(PIXELS.flat(2)),
       ),

@@ -32,16 +32,27 @@ describe('clips and recordings of another host of the fleet', () => {
   let url: string;
   beforeEach(async () => {
     history = await History.open({
-      ...{ path: null, maxBytes: 2 ** 24, days: 90, onNotice: () => undefined, wallMs: () => NOW_MS },
+      path: null,
+      maxBytes: 2 ** 24,
+      days: 90,
+      onNotice: () => undefined,
+      wallMs: () => NOW_MS,
     });
     const runtime = new RuntimeDouble(['door', 'yard']);
     // door runs on edge-1, whose gateway this is, and yard on edge-2.
     fleet = new FleetDouble(runtime);
     ({ url } = await openWholeGateway(runtime, {
-      ...{ history, fleet, proxyUsers: proxyUsers!, trustedProxies: ['127.0.0.1'] },
+      history,
+      fleet,
+      proxyUsers: proxyUsers!,
+      trustedProxies: ['127.0.0.1'],
     }));
     runtime.emitEvent({
-      ...{ type: 'event', timeMs: NOW_MS, kind: 'rule', stream: 'door', message: 'new' },
+      type: 'event',
+      timeMs: NOW_MS,
+      kind: 'rule',
+      stream: 'door',
+      message: 'new',
       rule: ruleEvent('a1', 0, 'new', { stream: 'door' }),
     });
     await waitFor('the event', async () => (await history.page({ event: 'a1', limit: 1 })).events.length === 1);

@@ -54,7 +54,11 @@ describe('POST /api/detect', () => {
     const { port, send, ledger } = await open();
     const reply = await send();
     expect(await reply.json()).toEqual({
-      ...{ model: 'double', version: '1', width: 64, height: 48, cached: false },
+      model: 'double',
+      version: '1',
+      width: 64,
+      height: 48,
+      cached: false,
       detections: [
         { classId: 0, label: 'person', score: 0.9, box: [1, 2, 3, 4] },
         { classId: 2, label: 'car', score: 0.5, box: [5.25, 6, 7, 8] },

@@ -7,7 +7,11 @@ import { RuntimeDouble } from '../../../support/runtime-double.ts';
 
 const LOGIN = { user: 'viewer', password: 'pa:ss&wörd' };
 const main = {
-  ...{ token: 'main', name: 'Main', width: 1920, height: 1080, fps: 25 },
+  token: 'main',
+  name: 'Main',
+  width: 1920,
+  height: 1080,
+  fps: 25,
   uri: 'rtsp://127.0.0.1:9/main',
 };
 let nextPort = 42_800 + (process.pid % 1000);
@@ -56,7 +60,8 @@ describe('a search for cameras over REST', () => {
   it('refuses a login of another form, and does not repeat it', async () => {
     const { url } = await open();
     const reply = await fetch(`${url}/api/sources/discover`, {
-      ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ login: { user: 'viewer', password: 'hunter2', more: 1 } }),
     });
     const text = await reply.text();

@@ -36,17 +36,33 @@ class Camera {
   constructor(connection: string, first = 0) {
     this.#next = first;
     this.opened = {
-      ...{ type: 'packets-opened', stream: 'gate', connection, init: initOf(), codec: 'avc1', timescale: 1000 },
-      ...{ shiftUs: 5e6, gap: 'reconnect' },
+      type: 'packets-opened',
+      stream: 'gate',
+      connection,
+      init: initOf(),
+      codec: 'avc1',
+      timescale: 1000,
+      shiftUs: 5e6,
+      gap: 'reconnect',
     };
   }
 
   next(bytes = 100): PacketFragment {
     const i = this.#next++;
     return {
-      ...{ type: 'packets', stream: 'gate', connection: this.opened.connection, sha256: '', frames: FRAMES },
-      ...{ bytes: Buffer.alloc(bytes, i), isKey: i % 2 === 0, startUs: i * 1e6, endUs: (i + 1) * 1e6 },
-      ...{ firstUs: i * 1e6 + 80_000, firstTicks: 10_080 + i * 1000, baseTicks: 10_000 + i * 1000, baseAt: 0 },
+      type: 'packets',
+      stream: 'gate',
+      connection: this.opened.connection,
+      sha256: '',
+      frames: FRAMES,
+      bytes: Buffer.alloc(bytes, i),
+      isKey: i % 2 === 0,
+      startUs: i * 1e6,
+      endUs: (i + 1) * 1e6,
+      firstUs: i * 1e6 + 80_000,
+      firstTicks: 10_080 + i * 1000,
+      baseTicks: 10_000 + i * 1000,
+      baseAt: 0,
       endMs: Date.now(),
     };
   }
@@ -56,7 +72,11 @@ async function open(settings: object = { live: true }) {
   const port = new RuntimeDouble(['gate', 'yard']);
   const config = parseStream({ id: 'gate', source: 'a.mp4', ...settings }, {});
   const recorder = new Recorder({
-    ...{ folder: '/nowhere/at-all', ringBytes: 2 ** 26, ffmpeg: null as never, clock: CLOCK, wallMs: Date.now },
+    folder: '/nowhere/at-all',
+    ringBytes: 2 ** 26,
+    ffmpeg: null as never,
+    clock: CLOCK,
+    wallMs: Date.now,
     retention: { days: 1, eventDays: 1, clipDays: 1, labelDays: {}, maxBytes: 1 },
     configOf: (id) => (id === 'gate' ? config : null),
     onState: () => undefined,
@@ -95,7 +115,9 @@ function read(url: string, onReply: (reply: IncomingMessage) => void = () => und
         reply.on('error', () => undefined);
         onReply(reply);
         resolve({
-          ...{ headers: reply.headers, bytes: () => Buffer.concat(chunks), isOver: () => isOver },
+          headers: reply.headers,
+          bytes: () => Buffer.concat(chunks),
+          isOver: () => isOver,
           end: () => asked.destroy(),
         });
       });
@@ -113,11 +135,9 @@ describe('live.mp4', () => {
     send(4);
     const viewer = await read(url);
     expect(viewer.headers).toMatchObject({
-      ...{
-        'content-type': 'video/mp4; codecs="avc1.64001f"',
-        'x-origin-us': String(-10e6),
-        'cache-control': 'no-store',
-      },
+      'content-type': 'video/mp4; codecs="avc1.64001f"',
+      'x-origin-us': String(-10e6),
+      'cache-control': 'no-store',
     });
     send(1);
     const { length } = camera.opened.init;

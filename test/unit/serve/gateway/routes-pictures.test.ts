@@ -46,7 +46,9 @@ function read(url: string, headers: Record<string, string> = {}): Promise<Reader
       reply.on('error', () => undefined);
       const bytes = (): Buffer => Buffer.concat(chunks);
       resolve({
-        ...{ contentType: reply.headers['content-type'], bytes, isOver: () => isOver },
+        contentType: reply.headers['content-type'],
+        bytes,
+        isOver: () => isOver,
         parts: () => bytes().toString('latin1').split('--picture\r\n').slice(1),
         end: () => asked.destroy(),
       });
@@ -69,7 +71,9 @@ describe('snapshot.jpg', () => {
     };
     const plain = await take('?boxes=0');
     expect(Object.fromEntries(plain.headers)).toMatchObject({
-      ...{ 'content-type': 'image/jpeg', 'cache-control': 'no-store', 'x-pts-us': '280000' },
+      'content-type': 'image/jpeg',
+      'cache-control': 'no-store',
+      'x-pts-us': '280000',
     });
     expect(Buffer.from(await plain.arrayBuffer())).toEqual(GREY);
     expect(port.watched).toEqual(new Set());

@@ -39,7 +39,10 @@ describe('read, modify, write of a stream', () => {
     const { url } = await rig();
     const { body } = await send(url, 'GET');
     expect(body.settings).toMatchObject({
-      ...{ id: 'gate', maxFps: 7, every: 1, source: 'rtsp://***@camera.example/1' },
+      id: 'gate',
+      maxFps: 7,
+      every: 1,
+      source: 'rtsp://***@camera.example/1',
       zones: [
         {
           id: 'yard',

@@ -274,7 +274,12 @@ describe('a change in place', () => {
     ],
   };
   const ALL = {
-    ...{ every: 1, maxFps: null, changeGate: null, keepsInput: false, staleMs: 3000, openTimeoutMs: 10_000 },
+    every: 1,
+    maxFps: null,
+    changeGate: null,
+    keepsInput: false,
+    staleMs: 3000,
+    openTimeoutMs: 10_000,
     masks: [],
     signs: [...BLIND_SIGNS],
   };

@@ -42,13 +42,19 @@ describe('the check of a pipeline file', () => {
       gateway: { port: 9000 },
     });
     expect(result).toEqual({
-      ...{ path, isValid: true, mistakes: [], warnings: [] },
+      path,
+      isValid: true,
+      mistakes: [],
+      warnings: [],
       opens: {
         name: 'day',
         model: { name: 'centernet', input: '160x96', engine: 'fake', provider: 'cpu', precision: 'auto' },
         streams: [
           {
-            ...{ id: 'door', source: 'rtsp://***@camera.example/1', isPaused: false, from: 'file' },
+            id: 'door',
+            source: 'rtsp://***@camera.example/1',
+            isPaused: false,
+            from: 'file',
             restream: 'rtsp://***@media.example/1',
           },
         ],
@@ -56,7 +62,8 @@ describe('the check of a pipeline file', () => {
           { id: 'jsonl-1', to: '/out/day.jsonl', streams: null },
           { id: 'webhook-2', to: 'https://***@hooks.example', streams: ['door'] },
         ],
-        ...{ models: [], stages: [] },
+        models: [],
+        stages: [],
         gateway: { host: '127.0.0.1', port: 9000, tls: false },
         overlay: null,
       },
@@ -66,20 +73,28 @@ describe('the check of a pipeline file', () => {
   it('finds second stages that do not fit: models, labels, zones, chains, attributes', async () => {
     const manifest = (name: string, outputs: object, more: object = {}): string => {
       const text = {
-        ...{ name, family: 'heads', description: 'd', licence: null, reported: null, format: 'onnx' },
+        name,
+        family: 'heads',
+        description: 'd',
+        licence: null,
+        reported: null,
+        format: 'onnx',
         files: [{ name: 'none.onnx', sha256: null, sources: ['file:none.onnx'] }],
         input: {
-          ...{
-            tensor: 'x',
-            layout: 'nchw',
-            width: 8,
-            height: 8,
-            colours: 'rgb',
-            range: [0, 1],
-            resize: { mode: 'stretch' },
-          },
+          tensor: 'x',
+          layout: 'nchw',
+          width: 8,
+          height: 8,
+          colours: 'rgb',
+          range: [0, 1],
+          resize: { mode: 'stretch' },
         },
-        ...{ outputs, batch: 1, classes: ['a', 'b'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
+        outputs,
+        batch: 1,
+        classes: ['a', 'b'],
+        nmsIou: null,
+        scoreThreshold: 0.3,
+        maxDetections: 1,
         ...more,
       };
       writeFileSync(join(folder, `${name}.yaml`), JSON.stringify(text));
@@ -362,7 +377,10 @@ describe('the check of a pipeline file', () => {
     const { isValid, mistakes } = await check({
       streams: [
         {
-          ...{ id: 'gate', source: 'demo', labels: ['person', 'bycicle'], scoreThreshold: 0.1 },
+          id: 'gate',
+          source: 'demo',
+          labels: ['person', 'bycicle'],
+          scoreThreshold: 0.1,
           lines: [{ id: 'l', from: [0, 0], to: [1, 1], labels: ['unicorn'] }],
         },
       ],

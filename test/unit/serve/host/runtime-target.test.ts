@@ -15,7 +15,11 @@ function targetOf(names: string[]) {
   const asked: string[] = [];
   const incidents = new Incidents();
   const runtime = {
-    ...{ streams: [], models: names, primary: 'default', incidents, cpuUse: () => null },
+    streams: [],
+    models: names,
+    primary: 'default',
+    incidents,
+    cpuUse: () => null,
     published: new Listeners('published', incidents),
     shadowed: new Listeners('shadowed', incidents),
     events: new Listeners('events', incidents),

@@ -155,7 +155,10 @@ describe('streams that fail at their start', () => {
     vi.restoreAllMocks();
     expect(starts.reports).toMatchObject([
       {
-        ...{ id: 'cam', source: 'gone.mp4', state: 'failed', lastError: 'gone.mp4: does not work' },
+        id: 'cam',
+        source: 'gone.mp4',
+        state: 'failed',
+        lastError: 'gone.mp4: does not work',
         results: { inferred: 0, tracked: 0, unchanged: 0, cached: 0 },
         startFailure: { code: 'SOURCE_NOT_FOUND', attempts: 1, retryAtMs: 6_000 },
       },

@@ -71,16 +71,26 @@ const withMadeUp = z.strictObject({
 
 describe('a setting that is marked as a secret', () => {
   const sink = {
-    ...{ type: 'made-up', password: SECRET, pin: 12345, address: `https://hooks.example/${SECRET}`, keyPath: '/a/b' },
-    ...{ logins: { bob: [SECRET] }, apiKey: SECRET },
+    type: 'made-up',
+    password: SECRET,
+    pin: 12345,
+    address: `https://hooks.example/${SECRET}`,
+    keyPath: '/a/b',
+    logins: { bob: [SECRET] },
+    apiKey: SECRET,
   };
 
   it('is hidden wherever settings are shown, of whatever kind it is, with all that lies below it', () => {
     expect(shownSettings(withMadeUp, { sinks: [sink] })).toEqual({
       sinks: [
         {
-          ...{ type: 'made-up', password: '***', pin: '***', address: 'https://hooks.example', keyPath: '/a/b' },
-          ...{ logins: { bob: ['***'] }, apiKey: '***' },
+          type: 'made-up',
+          password: '***',
+          pin: '***',
+          address: 'https://hooks.example',
+          keyPath: '/a/b',
+          logins: { bob: ['***'] },
+          apiKey: '***',
         },
       ],
     });
@@ -211,7 +221,11 @@ describe('a setting of a stream', () => {
   it('that a lever of the optimiser writes can be rolled out', () => {
     const to: Configuration = {
       ...PLAIN,
-      ...{ decodeThreads: 2, hwaccel: 'cuda', skipUnchanged: true, decode: 'key', trackBetween: 3 },
+      decodeThreads: 2,
+      hwaccel: 'cuda',
+      skipUnchanged: true,
+      decode: 'key',
+      trackBetween: 3,
     };
     const written = Object.values(LEVERS).flatMap((lever) => Object.keys(lever.writeStream?.(plain, to) ?? {}));
     const rolled = keysMarked(streamConfig, 'rollout', 'changes');

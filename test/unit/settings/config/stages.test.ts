@@ -19,7 +19,9 @@ describe('second stages', () => {
       JSON.stringify({ name: 'p', description: 'd', stages: [{ name: 'a', model: {} }] }),
     );
     expect(config?.stages[0]).toMatchObject({
-      ...{ name: 'a', per: 'track', max: 8 },
+      name: 'a',
+      per: 'track',
+      max: 8,
       on: { from: 'detector', minPixels: 16, marginRatio: 0 },
     });
   });

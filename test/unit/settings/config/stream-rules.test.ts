@@ -169,7 +169,8 @@ describe('settings that fit together', () => {
 
 describe('a source whose secrets are hidden', () => {
   const rules = new StreamRules({
-    ...{ defaults: {}, admit: () => undefined },
+    defaults: {},
+    admit: () => undefined,
     ofFile: (id) => (id === 'cam' ? parseStream({ id, source: 'rtsp://bob:hunter2@camera.example/1' }, {}) : undefined),
   });
   const other = parseStream({ id: 'cam', source: 'rtsp://other.example/1' }, {});

@@ -149,7 +149,10 @@ describe('a request that fails', () => {
   it("throws the gateway's error with its code, details and whether to try again", async () => {
     const client = openClient((await openGateway(new RuntimeDouble(['gate']))).url);
     await expect(client.streams.get('gat')).rejects.toMatchObject({
-      ...{ name: 'SightlineError', code: 'STREAM_NOT_FOUND', details: { stream: 'gat' }, isRetryable: false },
+      name: 'SightlineError',
+      code: 'STREAM_NOT_FOUND',
+      details: { stream: 'gat' },
+      isRetryable: false,
       message: expect.stringContaining('gate'),
     });
     await expect(client.jobs.list()).rejects.toMatchObject({ code: 'ROUTE_NOT_FOUND' });

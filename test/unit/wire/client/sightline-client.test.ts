@@ -65,8 +65,11 @@ describe('what a client delivers', () => {
       expect((await result).value).toEqual({ ...plain.of('detections')[0], detections: [PERSON] });
       expect((await picture).value).toEqual({ ...plain.of('preview')[0], detections: [PERSON], jpeg });
       expect((await comparisons.next()).value).toEqual({
-        ...{ type: 'shadow', stream: 'gate', frame: 2 },
-        ...{ control: [PERSON], candidate: [] },
+        type: 'shadow',
+        stream: 'gate',
+        frame: 2,
+        control: [PERSON],
+        candidate: [],
       });
       expect((await event).value).toEqual(EVENT);
       expect((await stats.next()).value).toEqual(plain.of('stats').at(-1));

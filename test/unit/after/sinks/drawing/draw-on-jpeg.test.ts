@@ -3,7 +3,8 @@ import { expect, it } from 'vitest';
 import { drawOnJpeg } from '../../../../../src/after/sinks/drawing/draw-on-jpeg.ts';
 
 const FRAME = {
-  ...{ width: 1280, height: 720 },
+  width: 1280,
+  height: 720,
   detections: [{ classId: 0, label: 'person', score: 0.9, box: [640, 360, 320, 180] as const }],
 };
 const PLAN = {

@@ -8,17 +8,21 @@ import { guardReport } from '../../../../support/rollout-doubles.ts';
 
 function decision(fence: number): Decision {
   return {
-    ...{ fence, timeMs: 1_700_000_000_000, rollout: 'rollout-1', pipeline: 'people', kind: 'advanced', who: 'host-1' },
-    ...{
-      isAutomatic: true,
-      from: 'people@1',
-      to: 'people@2',
-      state: 'running',
-      step: 1,
-      share: 10,
-      reason: 'It passed.',
-    },
-    ...{ frames: 1200, reports: [guardReport('pass')] },
+    fence,
+    timeMs: 1_700_000_000_000,
+    rollout: 'rollout-1',
+    pipeline: 'people',
+    kind: 'advanced',
+    who: 'host-1',
+    isAutomatic: true,
+    from: 'people@1',
+    to: 'people@2',
+    state: 'running',
+    step: 1,
+    share: 10,
+    reason: 'It passed.',
+    frames: 1200,
+    reports: [guardReport('pass')],
   };
 }
 

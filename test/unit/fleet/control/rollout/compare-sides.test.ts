@@ -36,7 +36,8 @@ it('a difference is relative to the control, and uncertain by the larger of both
   const difference = { value: 2, blocks: 10, errors: [{ standardError: 0.5, groups: 9 }], thirdMoment: 0.1 };
   const weights = { candidate: 1, control: 1 };
   expect(relativeEstimate({ difference, candidate: 10, control: 8, weights })).toEqual({
-    ...{ value: 0.25, blocks: 10 },
+    value: 0.25,
+    blocks: 10,
     errors: [{ standardError: 0.5 * (10 / 8 / 8), groups: 9 }],
     thirdMoment: 0.1 * (10 / 8 / 8) ** 3,
   });

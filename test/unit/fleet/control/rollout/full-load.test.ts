@@ -72,7 +72,8 @@ describe('a candidate that carries all streams alone', () => {
     const load = carried(cameras);
     for (const camera of cameras) observe(load, camera, 'candidate', 7, 100, 160);
     expect(load.report(160_000)).toMatchObject({
-      ...{ verdict: 'undecided', estimate: 0 },
+      verdict: 'undecided',
+      estimate: 0,
       reason: expect.stringContaining('fewer frames of a, b, c and 1 more arrive than before'),
     });
     for (const camera of cameras) observe(load, camera, 'candidate', FPS, 160, 500);
@@ -107,7 +108,8 @@ describe('a candidate that carries all streams alone', () => {
     expect(load.report(160_000).verdict).toBe('pass');
     observe(load, 'new', 'candidate', FPS, 130, 160, 0);
     expect(load.report(160_000)).toMatchObject({
-      ...{ verdict: 'undecided', leftMs: null },
+      verdict: 'undecided',
+      leftMs: null,
       reason: 'Not compared before this step: new; a person decides.',
     });
     for (const stream of ['a', 'b', 'c']) observe(load, stream, 'candidate', FPS, 160, 760);
@@ -227,7 +229,8 @@ describe('a candidate that carries all streams alone', () => {
       const load = carried(['a', 'b']);
       lossy(load, 100, 160, BUSY);
       expect(load.report(160_000)).toMatchObject({
-        ...{ verdict: 'undecided', leftMs: 540_000 },
+        verdict: 'undecided',
+        leftMs: 540_000,
         reason: expect.stringMatching(
           /^Other processes took 50 % of the CPU for 60 s .* stop them, or promote by hand/,
         ),

@@ -47,7 +47,11 @@ describe('a guard', () => {
   /** Four seconds of either side: 25 frames a second, none dropped, two of the control above its 99th percentile. */
   const side = { seconds: 4, frames: 100, dropped: 0, arrived: 100, slow: 0, tail: 2 };
   const block = (change: Partial<StreamBlock>): StreamBlock => ({
-    ...{ candidate: side, control: side, controlSum: side, pace: null, isOwnRate: false },
+    candidate: side,
+    control: side,
+    controlSum: side,
+    pace: null,
+    isOwnRate: false,
     ...change,
   });
   const classes = BOXES.none();

@@ -10,7 +10,8 @@ import {
 } from '../../../../../src/fleet/control/rollout/part-finding.ts';
 
 const RULE = {
-  ...{ kind: 'missing', guard: 'boxes' as const },
+  kind: 'missing',
+  guard: 'boxes' as const,
   figure: (block: number) => ({ figure: block, limit: 0.3 }),
   limit: () => 0.3,
   says: (size: string, blocks: string) => `misses ${size} in ${blocks}`,
@@ -63,7 +64,7 @@ describe('a part of the whole', () => {
 it('certain harm is worse than any suspicion, and the first of equals is reported', () => {
   const finding = (where: string, verdict: PartFinding['verdict']): readonly [null, PartFinding] => [
     null,
-    { ...{ where, verdict, what: '', estimate: 1, limit: 0.3, limitText: '30 %', leftMs: null } },
+    { where, verdict, what: '', estimate: 1, limit: 0.3, limitText: '30 %', leftMs: null },
   ];
   const [a, b, c] = [finding('a', 'suspect'), finding('b', 'fail'), finding('c', 'fail')];
   expect(worstOf([a, b, c])?.where).toBe('b');

@@ -22,7 +22,14 @@ afterEach(() => rig.close());
 
 const found = (streams: readonly string[], lost: number): RecordedFinding[] =>
   streams.map((stream) => ({
-    ...{ stream, state: 'judged', reason: '', frames: 9, before: 10, lost, after: 10 - lost, gained: 0 },
+    stream,
+    state: 'judged',
+    reason: '',
+    frames: 9,
+    before: 10,
+    lost,
+    after: 10 - lost,
+    gained: 0,
   }));
 async function beat(...hosts: readonly RolloutHost[]): Promise<void> {
   for (let i = 0; i < 3; i += 1) for (const { agent } of hosts) await agent.tick();

@@ -12,7 +12,10 @@ function judged(stream: string, before: number, lost: number, gained = 0): Recor
 }
 
 const without = (stream: string, state: 'none' | 'failed', reason: string): RecordedFinding => ({
-  ...{ ...judged(stream, 0, 0), frames: 0, state, reason },
+  ...judged(stream, 0, 0),
+  frames: 0,
+  state,
+  reason,
 });
 
 function report(recorded: readonly RecordedFinding[], more: Partial<RecordedEvidence> = {}, guards: object = {}) {
@@ -90,7 +93,8 @@ describe('a roll-out that tries its candidate on recordings first', () => {
   const span = { recorded: { fromMs: 0, toMs: 1000 }, steps: [0, 0, 10, 100, 100], step: 0, share: 0 };
   const record = (more: object = {}) => rolloutRecord({ ...span, ...more });
   const actor = (verdict: GuardReport['verdict'], nowMs = 2000) => ({
-    ...{ who: 'host-1', nowMs },
+    who: 'host-1',
+    nowMs,
     evidence: { frames: 0, unready: 3, reports: [guardReport(verdict, { guard: 'recorded' })] },
   });
 

@@ -35,7 +35,9 @@ describe('inferences of a stream that nearly all fail', () => {
     ['with seconds between them in which nothing arrived', [FAILING, { frames: 0 }, FAILING, FAILING]],
   ] as const)('are found after three seconds in a row, with their own share: %s', (_, seconds) => {
     expect(watched(...seconds).watch.failing(ALPHA / 1e6)).toMatchObject({
-      ...{ stream: 'gate', verdict: 'fail', estimate: 1 },
+      stream: 'gate',
+      verdict: 'fail',
+      estimate: 1,
       reason: '100 % of the inferences of stream "gate" fail; the limit is 5 %.',
     });
   });

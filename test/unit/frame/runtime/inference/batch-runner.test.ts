@@ -35,7 +35,12 @@ function setUp(frames: number) {
   });
   const run = (callSize: number, ringId = 7) =>
     runner.run({
-      ...{ type: 'batch', batchId: 3, slots, ringIds: slots.map(() => ringId), callSize, scoreThreshold: 0 },
+      type: 'batch',
+      batchId: 3,
+      slots,
+      ringIds: slots.map(() => ringId),
+      callSize,
+      scoreThreshold: 0,
     });
   return { engine, run };
 }
@@ -166,7 +171,12 @@ describe('BatchRunner with frames of several views', () => {
     plain.input(0).fill(40);
     const run = (callSize: number) =>
       runner.run({
-        ...{ type: 'batch', batchId: 1, ringIds: [7, 8, 7], slots: [0, 0, 1], callSize, scoreThreshold: 0 },
+        type: 'batch',
+        batchId: 1,
+        ringIds: [7, 8, 7],
+        slots: [0, 0, 1],
+        callSize,
+        scoreThreshold: 0,
       });
     return { engine, tiled, run };
   }

@@ -17,7 +17,11 @@ class Rig {
       waiting: 1,
       isFree: true,
       model: {
-        ...{ isNamed: false, readsCrops, servesLive: true, callsInFlight: 1, pool: { threadCount: 1 } },
+        isNamed: false,
+        readsCrops,
+        servesLive: true,
+        callsInFlight: 1,
+        pool: { threadCount: 1 },
         freeThread: () => (own.isFree ? {} : null),
         batcher: {
           get waitingInputs() {

@@ -29,7 +29,9 @@ class Detector {
     const { isNamed, streams } = this;
     const urgent = [...streams.values()].filter(({ policy }) => policy.hasFloor !== false);
     return {
-      ...{ isNamed, callsInFlight: 1, pool: { threadCount: 1 } },
+      isNamed,
+      callsInFlight: 1,
+      pool: { threadCount: 1 },
       freeThread: () => (this.running === null && this.isLoaded ? {} : null),
       batcher: {
         waitingInputs: streams.size,

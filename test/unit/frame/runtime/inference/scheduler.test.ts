@@ -75,9 +75,24 @@ class Rig implements ScheduledStream, FrameOwner {
     this.slots.writeMeta(slot, meta);
     const ring = { ringId, slots: this.slots, keepRatio: 1, onEntered: () => {}, onReleased: () => {} };
     return {
-      ...{ streamId: this.id, owner: this, ring, slot, meta, capturedMs: time, failures: 0, status: 'waiting' },
-      ...{ queuedMs: time, batchedMs: time, inferredMs: time, rows: null },
-      ...{ by: 'inferred', batch: null, repeats: null, model: null, isCached: false, slotUsers: { count: 1 } },
+      streamId: this.id,
+      owner: this,
+      ring,
+      slot,
+      meta,
+      capturedMs: time,
+      failures: 0,
+      status: 'waiting',
+      queuedMs: time,
+      batchedMs: time,
+      inferredMs: time,
+      rows: null,
+      by: 'inferred',
+      batch: null,
+      repeats: null,
+      model: null,
+      isCached: false,
+      slotUsers: { count: 1 },
     };
   }
 
@@ -119,7 +134,11 @@ class Rig implements ScheduledStream, FrameOwner {
 function guestOf(rig: Rig): ScheduledStream & { readonly ready: InFlightFrame[] } {
   const ready: InFlightFrame[] = [];
   return {
-    ...{ id: rig.id, instance: rig.instance, policy: rig.policy, intake: null, ready },
+    id: rig.id,
+    instance: rig.instance,
+    policy: rig.policy,
+    intake: null,
+    ready,
     take: () => ready.shift() ?? null,
     wakeOnFrame: () => undefined,
     flush: () => undefined,

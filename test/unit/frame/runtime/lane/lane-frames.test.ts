@@ -13,16 +13,17 @@ function rig(every = 1, more: object = {}) {
   const messages: FromLane[] = [];
   const spec = { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } };
   const stream = {
-    ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'live', picture: null },
-    ...{
-      every,
-      firstFrame: 0,
-      mediaTime: { lastUs: 0, shiftUs: 0 },
-      changeGate: null,
-      hashesInput: false,
-      signs: [],
-      masks: [],
-    },
+    ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape },
+    spec,
+    policy: 'live',
+    picture: null,
+    every,
+    firstFrame: 0,
+    mediaTime: { lastUs: 0, shiftUs: 0 },
+    changeGate: null,
+    hashesInput: false,
+    signs: [],
+    masks: [],
     ...more,
   } as unknown as LaneStream;
   const port = { post: (message: FromLane) => void messages.push(message), addPreprocessMs: () => undefined };

@@ -27,17 +27,18 @@ class Camera {
   constructor(fps: number) {
     const ring = SlotRing.create({ slots: SLOTS, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
     const stream = {
-      ...{ streamId: 's', ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape } },
-      ...{ spec: { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } }, policy: 'live', picture: null },
-      ...{
-        every: 1,
-        firstFrame: 0,
-        mediaTime: { lastUs: 0, shiftUs: 0 },
-        changeGate: null,
-        hashesInput: false,
-        signs: [],
-        masks: [],
-      },
+      streamId: 's',
+      ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape },
+      spec: { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } },
+      policy: 'live',
+      picture: null,
+      every: 1,
+      firstFrame: 0,
+      mediaTime: { lastUs: 0, shiftUs: 0 },
+      changeGate: null,
+      hashesInput: false,
+      signs: [],
+      masks: [],
       preview: { maxWidth: SIDE, fps, quality: 72 },
     } as unknown as LaneStream;
     const post = (message: FromLane, transfer: readonly ArrayBuffer[] = []): void => {

@@ -45,16 +45,25 @@ describe.skipIf(!hasProc)('a file that delivers no frames (needs /proc)', () => 
     const messages: FromLane[] = [];
     const spec = { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } };
     const stream = {
-      ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'file', picture: null },
-      ...{ ffmpeg: testFfmpeg, every: 1, maxFps: null, after: null, hwaccel: 'none', decodeThreads: 1 },
-      ...{
-        staleMs: 1000,
-        openTimeoutMs: 1000,
-        firstFrame: 0,
-        mediaTime: { lastUs: 0, shiftUs: 0 },
-        isBackground: false,
-      },
-      ...{ changeGate: null, hashesInput: false, signs: [], masks: [] },
+      ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape },
+      spec,
+      policy: 'file',
+      picture: null,
+      ffmpeg: testFfmpeg,
+      every: 1,
+      maxFps: null,
+      after: null,
+      hwaccel: 'none',
+      decodeThreads: 1,
+      staleMs: 1000,
+      openTimeoutMs: 1000,
+      firstFrame: 0,
+      mediaTime: { lastUs: 0, shiftUs: 0 },
+      isBackground: false,
+      changeGate: null,
+      hashesInput: false,
+      signs: [],
+      masks: [],
     } as unknown as LaneStream;
     const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
     const input: SourceInput = { ...source, label: 'still.mp4', isLive: false, probeAddress: null, options };

@@ -25,22 +25,35 @@ describe('a lane with a stream whose code throws', () => {
     const ring = SlotRing.create({ slots: 200, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
     const options = { loop: false, realtime: true, rtspTransport: 'tcp', readTimeoutMs: 5000 };
     const source = {
-      ...{ kind: 'synthetic', url: 'testsrc2=size=64x64:rate=25:duration=4', label: `s${ringId}` },
-      ...{ isLive, probeAddress: null, options },
+      kind: 'synthetic',
+      url: 'testsrc2=size=64x64:rate=25:duration=4',
+      label: `s${ringId}`,
+      isLive,
+      probeAddress: null,
+      options,
     };
     const message = {
-      ...{ streamId: `s${ringId}`, ring: { ringId, buffer: ring.buffer, shape: ring.shape } },
-      ...{ spec: { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } }, policy: 'file', picture: null },
-      ...{ input: { kind: 'video', source }, ffmpeg: testFfmpeg, every: 1, maxFps: null, hwaccel: 'none' },
-      ...{
-        decodeThreads: 1,
-        staleMs: 3000,
-        openTimeoutMs: 9000,
-        firstFrame: 0,
-        mediaTime: { lastUs: 0, shiftUs: 0 },
-        after: null,
-      },
-      ...{ isBackground: false, changeGate: null, hashesInput: false, signs: [], masks: [] },
+      streamId: `s${ringId}`,
+      ring: { ringId, buffer: ring.buffer, shape: ring.shape },
+      spec: { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } },
+      policy: 'file',
+      picture: null,
+      input: { kind: 'video', source },
+      ffmpeg: testFfmpeg,
+      every: 1,
+      maxFps: null,
+      hwaccel: 'none',
+      decodeThreads: 1,
+      staleMs: 3000,
+      openTimeoutMs: 9000,
+      firstFrame: 0,
+      mediaTime: { lastUs: 0, shiftUs: 0 },
+      after: null,
+      isBackground: false,
+      changeGate: null,
+      hashesInput: false,
+      signs: [],
+      masks: [],
     } as unknown as LaneStream;
     return { message, ring };
   }

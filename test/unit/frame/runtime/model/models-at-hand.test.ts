@@ -13,8 +13,13 @@ import type { EngineInfo } from '../../../../../src/wire/protocol/threads.ts';
 const WEIGHTS = 'weights of a small network';
 const HASH = createHash('sha256').update(WEIGHTS).digest('hex');
 const INFO: EngineInfo = {
-  ...{ engine: 'onnx', provider: 'cpu', device: 'CPU', precision: 'f32', callsInFlight: 2 },
-  ...{ batchSizes: [1, 4], warmMs: [40, 150] },
+  engine: 'onnx',
+  provider: 'cpu',
+  device: 'CPU',
+  precision: 'f32',
+  callsInFlight: 2,
+  batchSizes: [1, 4],
+  warmMs: [40, 150],
 };
 
 describe('modelsAtHand', () => {

@@ -16,8 +16,14 @@ const FACE = [
 
 function specOf(width: number, height: number, resize = STRETCH): ModelSpec {
   return {
-    ...{ name: 'm', family: 'embedding', input: { width, height, resize }, classes: ['a'], nmsIou: null },
-    ...{ scoreThreshold: 0, maxDetections: 1, classesPerBox: 'best' },
+    name: 'm',
+    family: 'embedding',
+    input: { width, height, resize },
+    classes: ['a'],
+    nmsIou: null,
+    scoreThreshold: 0,
+    maxDetections: 1,
+    classesPerBox: 'best',
   };
 }
 

@@ -301,7 +301,11 @@ describe('a chain of second stages', () => {
     expect(rig.pass([car(7)], answers)).toEqual([
       { ...car(7), attributes: said },
       {
-        ...{ classId: 80, label: 'plate', score: expect.closeTo(0.8), parent: 7, attributes: said },
+        classId: 80,
+        label: 'plate',
+        score: expect.closeTo(0.8),
+        parent: 7,
+        attributes: said,
         box: [130, 140, 20, 10].map((px) => expect.closeTo(px)),
       },
     ]);

@@ -51,7 +51,11 @@ class Bench {
   ) {
     const lease = { fence: fence ?? 0, isValid: () => this.isLeaseValid };
     const input: StreamInput = {
-      ...{ source: null, imagePaths: [], label: 's', policy, picture: null },
+      source: null,
+      imagePaths: [],
+      label: 's',
+      policy,
+      picture: null,
       ...(fence === null ? {} : { lease }),
     };
     const arrangement = {

@@ -82,8 +82,12 @@ describe('a stream under faults', () => {
       ffmpeg: programAs('ffmpeg'),
       preview: { maxWidth: 64, fps: 1, quality: 72 },
       modelOf: () => ({
-        ...{ spec: SPEC, scoreThreshold: 0.5, hashesInput: false },
-        ...{ inferenceCalls: 1, inferenceInputs: 1, handOverInputs: 1 },
+        spec: SPEC,
+        scoreThreshold: 0.5,
+        hashesInput: false,
+        inferenceCalls: 1,
+        inferenceInputs: 1,
+        handOverInputs: 1,
       }),
       partTimes: new PartTimes(),
       pickLane: () => lane as unknown as LaneClient,
@@ -215,7 +219,9 @@ describe('a stream under faults', () => {
     answerClose();
     await removed;
     expect(stream.telemetry.frames(stream.ledger.inFlight)).toEqual({
-      ...{ in: 2, published: 0, inFlight: 0 },
+      in: 2,
+      published: 0,
+      inFlight: 0,
       dropped: { stopped: 2 },
     });
     expect(events.filter(({ code }) => code === 'FRAME_LEAKED')).toEqual([]);

@@ -21,9 +21,17 @@ const COUNTERS: Counters = {
 /** So many people walk over the line, from the left half of a 1000 x 500 picture to the right; two frames each side. */
 function walkers(people: number, score = 0.9, frames = [0, 1, 2, 3]): RecordedResults {
   const recorded = frames.map((frame) => ({
-    ...{ frame, ptsUs: frame * 40_000, width: 1000, height: 500, by: 'inferred' as const },
+    frame,
+    ptsUs: frame * 40_000,
+    width: 1000,
+    height: 500,
+    by: 'inferred' as const,
     detections: Array.from({ length: people }, (_, i) => ({
-      ...{ classId: 0, label: 'person', score, trackId: i + 1, box: [440 + 30 * frame, 100, 40, 80] as const },
+      classId: 0,
+      label: 'person',
+      score,
+      trackId: i + 1,
+      box: [440 + 30 * frame, 100, 40, 80] as const,
     })),
   }));
   return { classes: ['person'], scoreThreshold: 0.5, frames: recorded };
@@ -32,7 +40,12 @@ function walkers(people: number, score = 0.9, frames = [0, 1, 2, 3]): RecordedRe
 it('a line may count one crossing more or less, or its share of the count', () => {
   const line = (before: number, after: number) => compareCounts(walkers(before), walkers(after), COUNTERS, 0.1)[0]!;
   expect(line(3, 4)).toEqual({
-    ...{ kind: 'line', id: 'gate', reference: [3, 0], candidate: [4, 0], difference: 1, allowed: 1 },
+    kind: 'line',
+    id: 'gate',
+    reference: [3, 0],
+    candidate: [4, 0],
+    difference: 1,
+    allowed: 1,
   });
   expect(line(30, 26)).toMatchObject({ candidate: [26, 0], difference: 4, allowed: 3 });
 });
@@ -41,7 +54,12 @@ it('a zone may hold a tenth of an object more or less in the mean, or its share,
   const zone = (before: RecordedResults, after: RecordedResults) => compareCounts(before, after, COUNTERS, 0.1)[1]!;
   // In the left half in two of four frames.
   expect(zone(walkers(4), walkers(2))).toEqual({
-    ...{ kind: 'zone', id: 'hall', reference: [2], candidate: [1], difference: 1, allowed: 0.2 },
+    kind: 'zone',
+    id: 'hall',
+    reference: [2],
+    candidate: [1],
+    difference: 1,
+    allowed: 0.2,
   });
   expect(zone(walkers(1), walkers(1))).toMatchObject({ reference: [0.5], difference: 0, allowed: 0.1 });
   expect(zone(walkers(4), walkers(2, 0.9, [0, 1]))).toMatchObject({ reference: [4], candidate: [2], difference: 2 });

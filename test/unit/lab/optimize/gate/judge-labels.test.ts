@@ -51,7 +51,8 @@ describe('the gate of a model for another task', () => {
     return { ...found, mask: maskOf(runsOfPolygons([polygon], 480, 640)) };
   };
   const segmented: CocoAnnotations = {
-    ...{ ...SCENE, iouType: 'segm' },
+    ...SCENE,
+    iouType: 'segm',
     images: SCENE.images.map((image) => ({ ...image, size: [480, 640] })),
     annotations: SCENE.annotations.map((object) => ({
       ...object,
@@ -89,7 +90,10 @@ describe('at the score threshold, the gate with labels', () => {
 
   it('refuses a candidate that finds more by flooding wrong boxes', async () => {
     const flood = [0, 160, 320, 480].map((x) => ({
-      ...{ classId: 0, label: 'person', score: 0.301, box: [x, 440, 30, 30] as const },
+      classId: 0,
+      label: 'person',
+      score: 0.301,
+      box: [x, 440, 30, 30] as const,
     }));
     const frames = REFERENCE.frames.map((frame) => ({ ...frame, detections: [...frame.detections, ...flood] }));
     const verdict = await judged({ ...REFERENCE, frames });
@@ -101,7 +105,8 @@ describe('at the score threshold, the gate with labels', () => {
   it('judges each side at its own', async () => {
     const scaled = { ...withScores(REFERENCE, 0.5), scoreThreshold: 0.15 };
     expect(await judged(scaled)).toMatchObject({
-      ...{ verdict: 'passed', published: { thresholds: [0.3, 0.15], recall: { loss: 0 }, precision: { loss: 0 } } },
+      verdict: 'passed',
+      published: { thresholds: [0.3, 0.15], recall: { loss: 0 }, precision: { loss: 0 } },
     });
     const higher = await judged({ ...REFERENCE, scoreThreshold: 0.75 });
     expect(higher.verdict).toBe('refused');
@@ -153,10 +158,8 @@ describe('at the score threshold, the gate with labels', () => {
   it('decides nothing where the reference publishes nothing', async () => {
     const silent = { ...REFERENCE, scoreThreshold: 0.95 };
     expect(await judged(silent, silent)).toMatchObject({
-      ...{
-        verdict: 'inconclusive',
-        reason: expect.stringContaining('no labelled object with a score of 0.95 or more'),
-      },
+      verdict: 'inconclusive',
+      reason: expect.stringContaining('no labelled object with a score of 0.95 or more'),
     });
   });
 });
@@ -206,7 +209,10 @@ describe('the gate with labels refuses', () => {
       annotations: SCENE.annotations.map((object, i) => ({ ...object, categoryId: i % 40 })),
     };
     const frames = scene.images.map(({ id }, frame) => ({
-      ...{ frame, ptsUs: 0, width: 640, height: 480 },
+      frame,
+      ptsUs: 0,
+      width: 640,
+      height: 480,
       detections: scene.annotations
         .filter(({ imageId }) => imageId === id)
         .map(({ categoryId, box }) => ({ classId: categoryId, label: `class ${categoryId}`, score: 0.9, box })),
@@ -219,10 +225,8 @@ describe('the gate with labels refuses', () => {
     const verdict = await judge(perfect, blind, ground, { maxLoss: 0.06, resamples: 100 });
     expect(verdict.interval[1]).toBeLessThan(0.06);
     expect(verdict).toMatchObject({
-      ...{
-        verdict: 'refused',
-        objections: expect.arrayContaining([expect.stringMatching(/^class 7 is lost: 1 found/)]),
-      },
+      verdict: 'refused',
+      objections: expect.arrayContaining([expect.stringMatching(/^class 7 is lost: 1 found/)]),
     });
     expect(verdict.byClass[0]).toMatchObject({ label: 'class 7' });
     expect(verdict.byClass[0]!.candidate).toBeLessThan(0.1);

@@ -36,7 +36,9 @@ async function judgePair(candidate: Omit<Eyesight, 'seed'>, pair: number, level?
   const other = seePictures(scene, { ...candidate, seed: 2 * pair + 1 });
   const ground = { kind: 'labels', annotations: scene } as const;
   return judge(reference, other, ground, {
-    ...{ maxLoss: 0.02, seed: pair, resamples: level === undefined ? 100 : 300 },
+    maxLoss: 0.02,
+    seed: pair,
+    resamples: level === undefined ? 100 : 300,
     ...(level === undefined ? {} : { level }),
   });
 }
@@ -117,7 +119,8 @@ describe(`over ${PAIRS} pairs whose scores scatter around the threshold`, () => 
         return mapDetections(NO_WRONG, (found) => ({ ...found, score: random() < share ? 0.29 : 0.31 }));
       }) as [RecordedResults, RecordedResults];
       const results = [reference, candidate].map((side) => ({
-        ...{ results: cocoResultsOf(side, SCENE), scoreThreshold: side.scoreThreshold },
+        results: cocoResultsOf(side, SCENE),
+        scoreThreshold: side.scoreThreshold,
       }));
       const options = { seed: pair, resamples: 300 };
       const { recall } = await comparePublished(SCENE, results[0]!, results[1]!, options);

@@ -90,7 +90,9 @@ describe('verdicts on several losses', () => {
 
   const said = (objections: string[], units: number | null, verdict: 'passed' | 'inconclusive' = 'inconclusive') =>
     conclude({
-      ...{ text: 'F1 0.9', objections, judged: { verdict, unitsThatWouldDecide: units } },
+      text: 'F1 0.9',
+      objections,
+      judged: { verdict, unitsThatWouldDecide: units },
       pieces: 60,
       noun: 'frames',
       piecesOfUnit: 7.5,
@@ -105,11 +107,13 @@ describe('verdicts on several losses', () => {
 
   it('are said with the whole frames that would decide, if any number would', () => {
     expect(said([], 11)).toMatchObject({
-      ...{ verdict: 'inconclusive', reason: 'F1 0.9; 60 frames are too few, about 83 would settle it' },
+      verdict: 'inconclusive',
+      reason: 'F1 0.9; 60 frames are too few, about 83 would settle it',
       picturesThatWouldDecide: 83,
     });
     expect(said([], null)).toMatchObject({
-      ...{ verdict: 'inconclusive', picturesThatWouldDecide: null },
+      verdict: 'inconclusive',
+      picturesThatWouldDecide: null,
       reason: 'F1 0.9; an estimate lies at the limit, so no number of frames would decide',
     });
   });
@@ -123,7 +127,11 @@ describe('verdicts on several losses', () => {
 
 describe('classes', () => {
   const dog = (more: Partial<ClassFigure>): ClassFigure => ({
-    ...{ label: 'dog', measure: 'recall', ...estimate(0.3, 0.4, 0.05), units: 20, objects: 25 },
+    label: 'dog',
+    measure: 'recall',
+    ...estimate(0.3, 0.4, 0.05),
+    units: 20,
+    objects: 25,
     ...more,
   });
 
@@ -179,7 +187,10 @@ describe('classes', () => {
   const rare = (found: readonly (readonly [reference: number, candidate: number, units?: number])[]) =>
     lostTogether(
       found.map(([foundByReference, foundByCandidate, units = 20], i) => ({
-        ...{ label: `class ${i}`, units, foundByReference, foundByCandidate },
+        label: `class ${i}`,
+        units,
+        foundByReference,
+        foundByCandidate,
       })),
       fewest,
     );

@@ -21,12 +21,26 @@ sinks:
 `;
 const WANTED: Configuration = {
   ...PLAIN,
-  ...{ model: 'yolox-nano', engine: 'openvino', precision: 'bf16', inputSize: '480x256' },
-  ...{ inferenceThreads: 2, lanes: 3, decodeThreads: 2, maxBatch: 4, maxDelayMs: 7, resizeBy: 'ffmpeg' },
-  ...{ hwaccel: 'vaapi', decode: 'reference' },
+  model: 'yolox-nano',
+  engine: 'openvino',
+  precision: 'bf16',
+  inputSize: '480x256',
+  inferenceThreads: 2,
+  lanes: 3,
+  decodeThreads: 2,
+  maxBatch: 4,
+  maxDelayMs: 7,
+  resizeBy: 'ffmpeg',
+  hwaccel: 'vaapi',
+  decode: 'reference',
 };
 const DEFAULTS: Partial<Configuration> = {
-  ...{ engine: 'onnx', precision: 'f32', inputSize: '512x512', inferenceThreads: 9, lanes: 9, resizeBy: 'sharp' },
+  engine: 'onnx',
+  precision: 'f32',
+  inputSize: '512x512',
+  inferenceThreads: 9,
+  lanes: 9,
+  resizeBy: 'sharp',
 };
 
 describe('a configuration in a pipeline', () => {

@@ -21,11 +21,20 @@ const OPTIONS: LeverOptions = {
     { name: 'centernet', inputSize: '512x512', anySize: true, reportedAp: 0.33 },
     { name: 'picodet-s', inputSize: '416x416', anySize: false, reportedAp: 0.376, mostBatch: 1 },
     {
-      ...{ name: 'dense', inputSize: '640x640', anySize: false, reportedAp: null, refusedEngines: ['openvino'] },
+      name: 'dense',
+      inputSize: '640x640',
+      anySize: false,
+      reportedAp: null,
+      refusedEngines: ['openvino'],
       extraFormats: [{ engine: 'onnx', precision: 'int8' }],
     },
   ],
-  ...{ streamAspect: 16 / 9, streams: 1, isOnGpu: false, hwaccels: [], needsFullPictures: false, mayJudgeVideo: false },
+  streamAspect: 16 / 9,
+  streams: 1,
+  isOnGpu: false,
+  hwaccels: [],
+  needsFullPictures: false,
+  mayJudgeVideo: false,
   decodes: ['all'],
 };
 

@@ -14,11 +14,25 @@ streams: [{ id: a, source: a.mp4 }]
 `;
 const PIPELINE = parsePipeline(TEXT, 'gate.yaml');
 const BASELINE = configurationOf(PIPELINE, {
-  ...{ engine: 'onnx', precision: 'f32', inputSize: '416x416', inferenceThreads: 1, lanes: 1, resizeBy: 'sharp' },
+  engine: 'onnx',
+  precision: 'f32',
+  inputSize: '416x416',
+  inferenceThreads: 1,
+  lanes: 1,
+  resizeBy: 'sharp',
 });
 const SPACE = openSpace({
-  ...{ baseline: BASELINE, formats: [{ engine: 'onnx', precision: 'f32' }], cores: 1, models: [], streamAspect: null },
-  ...{ streams: 1, isOnGpu: false, hwaccels: [], decodes: ['all'], needsFullPictures: true, mayJudgeVideo: true },
+  baseline: BASELINE,
+  formats: [{ engine: 'onnx', precision: 'f32' }],
+  cores: 1,
+  models: [],
+  streamAspect: null,
+  streams: 1,
+  isOnGpu: false,
+  hwaccels: [],
+  decodes: ['all'],
+  needsFullPictures: true,
+  mayJudgeVideo: true,
   stageModels: new Map([['plate', ['other plates.yaml']]]),
 });
 

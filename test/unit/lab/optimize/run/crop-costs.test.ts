@@ -11,7 +11,8 @@ const FRAMES = 100;
 
 /** Three cars for ten seconds; the first one comes nearer, so that its box is four times as large at the end. */
 const RESULTS = {
-  ...{ classes: ['car'], scoreThreshold: 0.3 },
+  classes: ['car'],
+  scoreThreshold: 0.3,
   frames: Array.from({ length: FRAMES }, (_, frame): RecordedFrame => {
     const detections = [1, 2, 3].map((trackId): Detection => {
       const side = trackId === 1 ? 100 + frame : 100;

@@ -16,7 +16,10 @@ import { labelledScene } from '../../../../support/gate-scenes.ts';
 
 function blocksOf(number: number): ClipBlock[] {
   return Array.from({ length: number }, (_, i) => ({
-    ...{ path: `${i}.mkv`, startUs: i * 10e6, durationUs: 10e6, frames: 100 },
+    path: `${i}.mkv`,
+    startUs: i * 10e6,
+    durationUs: 10e6,
+    frames: 100,
   }));
 }
 

@@ -9,7 +9,9 @@ it('a run that decodes fewer frames has the rate of the frames that it passes', 
   const own = trialResult({ fps: 70, perStream: [stream('a', 50, 2), stream('b', 20, 2)] });
   // A key frame every two seconds of both: 16 and 4 times real time.
   const key = trialResult({
-    ...{ fps: 10, perStream: [stream('a', 8, 16), stream('b', 2, 4)], energy: { cpuJoules: 4.4 } },
+    fps: 10,
+    perStream: [stream('a', 8, 16), stream('b', 2, 4)],
+    energy: { cpuJoules: 4.4 },
     cpuMsPerFrame: { decode: 44, preprocess: 4.4, infer: 44, main: 8.8, total: 101.2 },
   });
   const restated = inFramesOf(own, key);

@@ -96,14 +96,17 @@ function benchOf({ labelled = false, counted = false, hasNoClip = false, eyes = 
   } satisfies Collectors;
   const stream = parseStream({ id: 'cam', source: 'clip.mp4', ...(counted ? { lines: [GATE] } : {}) }, {});
   const bench = new QualityBench({
-    ...{
-      pipeline,
-      baseline: BASELINE,
-      evidence: splitEvidence(labels, null, hasNoClip ? [] : BLOCKS),
-      stream,
-      maxLoss: 0.02,
-    },
-    ...{ acceptsCounts: false, mostFinalists: 3, seed: 1, collectors, note: () => undefined, ...options },
+    pipeline,
+    baseline: BASELINE,
+    evidence: splitEvidence(labels, null, hasNoClip ? [] : BLOCKS),
+    stream,
+    maxLoss: 0.02,
+    acceptsCounts: false,
+    mostFinalists: 3,
+    seed: 1,
+    collectors,
+    note: () => undefined,
+    ...options,
     ...({ environment: {}, ffmpeg: {}, signal: new AbortController().signal } as Pick<
       QualityOptions,
       'environment' | 'ffmpeg' | 'signal'
@@ -383,9 +386,20 @@ describe('a lever', () => {
   // Another value of each lever; a new one has none until it is judged here.
   const others: Configuration = {
     ...PLAIN,
-    ...{ model: 'other', engine: 'openvino', precision: 'bf16', inputSize: '416x416', inferenceThreads: 2, lanes: 2 },
-    ...{ decodeThreads: 2, maxBatch: 4, maxDelayMs: 20, resizeBy: 'ffmpeg', hwaccel: 'cuda' },
-    ...{ decode: 'key', skipUnchanged: true, trackBetween: 3 },
+    model: 'other',
+    engine: 'openvino',
+    precision: 'bf16',
+    inputSize: '416x416',
+    inferenceThreads: 2,
+    lanes: 2,
+    decodeThreads: 2,
+    maxBatch: 4,
+    maxDelayMs: 20,
+    resizeBy: 'ffmpeg',
+    hwaccel: 'cuda',
+    decode: 'key',
+    skipUnchanged: true,
+    trackBetween: 3,
   };
 
   // Second stages, which this pipeline has none of, are judged below.

@@ -24,15 +24,26 @@ function trial(fps: number, inferMs: number, change: Partial<TrialResult> = {}):
   const base = sampleTrial({ ...sketch, cpuMs: [2, 1, inferMs, 1] }, 3);
   return {
     ...base,
-    ...{
-      perStream: [],
-      isDisturbed: false,
-      faults: { frames: 1, decodeErrors: 0, failedInferences: 0, reconnects: 0, dropped: {} },
-    },
-    ...{ scenario: 'offline', streams: 1, streamFps: [fps], seconds: 10, windows: [], inFlight: 2, sendMs: 0 },
-    ...{ heldBackRatio: 0.8, eventLoopP99Ms: 1, queueGrowthPerS: 0, cores: 2, childRssBytes: 1, targets: [] },
-    ...{ servers: { decode: 1, preprocess: 1, infer: 1, main: 1 }, machine: base.machine! },
-    ...{ batch: {} as TrialResult['batch'], device: { device: 'CPU', provider: 'cpu' } as TrialResult['device'] },
+    perStream: [],
+    isDisturbed: false,
+    faults: { frames: 1, decodeErrors: 0, failedInferences: 0, reconnects: 0, dropped: {} },
+    scenario: 'offline',
+    streams: 1,
+    streamFps: [fps],
+    seconds: 10,
+    windows: [],
+    inFlight: 2,
+    sendMs: 0,
+    heldBackRatio: 0.8,
+    eventLoopP99Ms: 1,
+    queueGrowthPerS: 0,
+    cores: 2,
+    childRssBytes: 1,
+    targets: [],
+    servers: { decode: 1, preprocess: 1, infer: 1, main: 1 },
+    machine: base.machine!,
+    batch: {} as TrialResult['batch'],
+    device: { device: 'CPU', provider: 'cpu' } as TrialResult['device'],
     ...change,
   };
 }
@@ -56,16 +67,18 @@ function record(
 }
 
 const HALVED: Step = {
-  ...{ lever: 'engine', from: 'onnx', to: 'openvino (precision bf16)', predictedGain: 1.9, measuredGain: 1.7 },
-  ...{
-    interval: [1.6, 1.8],
-    apLoss: 0,
-    verdict: 'better',
-    isTaken: true,
-    reason: '',
-    measurements: ['m003'],
-    beside: [19, 33],
-  },
+  lever: 'engine',
+  from: 'onnx',
+  to: 'openvino (precision bf16)',
+  predictedGain: 1.9,
+  measuredGain: 1.7,
+  interval: [1.6, 1.8],
+  apLoss: 0,
+  verdict: 'better',
+  isTaken: true,
+  reason: '',
+  measurements: ['m003'],
+  beside: [19, 33],
 };
 const SPEEDUP = { ratio: 12, interval: [11.8, 12.2], measurements: ['m004'] } as const;
 
@@ -75,7 +88,8 @@ function recordsOf(inferMs = 26, before: Partial<TrialResult> = {}): LoggedRecor
     record('m001', 'confirm', BASELINE, 'offline, long', trial(19, 50, before)),
     record('m002', 'confirm', BEST, 'offline, long', trial(260, 4)),
     record('m003', 'pair', { ...BASELINE, engine: 'openvino' }, 'offline', {
-      ...{ a: [trial(19, 50), trial(19, 50)], b: [trial(33, inferMs), trial(33, inferMs)] },
+      a: [trial(19, 50), trial(19, 50)],
+      b: [trial(33, inferMs), trial(33, inferMs)],
     }),
     record('m004', 'confirm', BEST, 'offline', { ratio: 12, before: [19.8, 20, 20.3], after: [239, 240, 244] }),
   ];
@@ -84,17 +98,15 @@ function recordsOf(inferMs = 26, before: Partial<TrialResult> = {}): LoggedRecor
 function finished(records: readonly LoggedRecord[] = recordsOf(), step: Step = HALVED): ReportInput {
   const capacity = { cameras: 7, cameraFps: 30, p99Ms: 46, target: 'p99<=50ms', isProven: true, measurements: [] };
   return reportOf({
-    ...{
-      subject: 'x.yaml',
-      createdAt: SAMPLE.createdAt,
-      seed: 1,
-      faster: null,
-      machine: MACHINE,
-      byCpuTime: false,
-      isOnGpu: false,
-      acceptsCounts: false,
-      whyNotFewer: null,
-    },
+    subject: 'x.yaml',
+    createdAt: SAMPLE.createdAt,
+    seed: 1,
+    faster: null,
+    machine: MACHINE,
+    byCpuTime: false,
+    isOnGpu: false,
+    acceptsCounts: false,
+    whyNotFewer: null,
     found: {
       speedup: SPEEDUP,
       steps: [step],
@@ -104,7 +116,9 @@ function finished(records: readonly LoggedRecord[] = recordsOf(), step: Step = H
     } as unknown as Finished['found'],
     baseline: { configuration: BASELINE, measurement: 'm001', targets: [], capacity: null },
     best: { configuration: BEST, measurement: 'm002', targets: [], capacity },
-    ...{ records, inferTimes: { oneThreadMs: 50, allThreadsMs: 55 }, whyNoInt8: 'no pictures' },
+    records,
+    inferTimes: { oneThreadMs: 50, allThreadsMs: 55 },
+    whyNoInt8: 'no pictures',
     options: { ...SAMPLE.options, reportDir: folder },
   });
 }
@@ -144,7 +158,8 @@ describe('the end of an optimisation as the input of its report', () => {
   it('is invalid where others had the CPU in more than a quarter of all windows', async () => {
     const windows = (disturbed: number) =>
       Array.from({ length: 20 }, (_, i) => ({
-        ...{ isDiscarded: i < disturbed, machine: { otherRatio: 0.6, stealRatio: 0 } },
+        isDiscarded: i < disturbed,
+        machine: { otherRatio: 0.6, stealRatio: 0 },
       })) as unknown as TrialResult['windows'];
     const { validity } = finished(recordsOf(26, { windows: windows(6) }));
     expect(validity.isValid).toBe(false);
@@ -172,8 +187,10 @@ describe('the end of an optimisation as the input of its report', () => {
     };
     const judged = await countsOf([count, { ...count, difference: 1 }]);
     expect(judged).toEqual({
-      ...{ counts: [count, { ...count, difference: 1 }], tracks: [{ tracks: 20, kept: 17 }] },
-      ...{ isOtherDetector: true, isAccepted: false },
+      counts: [count, { ...count, difference: 1 }],
+      tracks: [{ tracks: 20, kept: 17 }],
+      isOtherDetector: true,
+      isAccepted: false,
     });
     expect((await countsOf([]))!.tracks).toHaveLength(1);
     expect(finished().counts).toBeNull();
@@ -185,7 +202,9 @@ describe('techniques', () => {
     const int8: Step = { ...HALVED, lever: 'precision', from: 'f32', to: 'int8', isTaken: false, reason: 'loses 0.03' };
     const int8Of = (...steps: Step[]) => techniquesOf(steps, 'no pictures').find(({ name }) => name === 'INT8');
     expect(int8Of(int8)).toMatchObject({
-      ...{ state: 'tried', reason: 'not taken: 1.70 times the rate, loses 0.03', measurements: ['m003'] },
+      state: 'tried',
+      reason: 'not taken: 1.70 times the rate, loses 0.03',
+      measurements: ['m003'],
     });
     expect(int8Of()).toMatchObject({ state: 'not tried', reason: 'no pictures' });
     const less = { ...int8, lever: 'decode', from: 'all', to: 'key' } as const;

@@ -18,10 +18,8 @@ describe('measurements', () => {
     const pair = { a: [{ windows: windows(4, 0) }], b: [{ windows: windows(4, 4) }] };
     expect(validityOf([record(pair), record({ windows: windows(12, 0) })], false).isValid).toBe(true);
     expect(validityOf([record(pair), record({ ratio: 2, windows: windows(12, 10) })], false)).toMatchObject({
-      ...{
-        isValid: false,
-        reasons: [expect.stringContaining('in 70 % of 20 windows'), expect.stringContaining('50 %')],
-      },
+      isValid: false,
+      reasons: [expect.stringContaining('in 70 % of 20 windows'), expect.stringContaining('50 %')],
     });
   });
 

@@ -69,7 +69,10 @@ describe('what is likely for a configuration that was not judged', () => {
 
   it('a size of another aspect says less than the stated figure of the published size', () => {
     const models = ['large', 'small'].map((name, at) => ({
-      ...{ name, inputSize: '512x512', anySize: true, reportedAp: 0.33 + 0.05 * at },
+      name,
+      inputSize: '512x512',
+      anySize: true,
+      reportedAp: 0.33 + 0.05 * at,
     }));
     const book = new QualityBook(models, 'large');
     book.add(BASE, quality(0, 0));

@@ -210,7 +210,11 @@ describe('what is not run', () => {
 
 describe('the held-out part', () => {
   const judged = (configuration: Configuration, passes: boolean): Quality => ({
-    ...{ verdict: passes ? 'passed' : 'refused', ap: null, loss: passes ? 0 : 0.05, upperBound: null, allowed: 0.02 },
+    verdict: passes ? 'passed' : 'refused',
+    ap: null,
+    loss: passes ? 0 : 0.05,
+    upperBound: null,
+    allowed: 0.02,
     chance: passes ? 1 : 0,
     reason: `of ${configuration.model}`,
     differences: [],
@@ -356,7 +360,10 @@ describe('a prediction that contradicts what was measured', () => {
       const options = optionsFor(evaluator, seed);
       const baseline: Configuration = {
         ...options.baseline,
-        ...{ engine: 'openvino', precision: 'bf16', inferenceThreads: 2, resizeBy: 'ffmpeg' },
+        engine: 'openvino',
+        precision: 'bf16',
+        inferenceThreads: 2,
+        resizeBy: 'ffmpeg',
       };
       const { best } = await search({ ...options, baseline });
       expect(INDEX.find(best.configuration)!.fps).toBeGreaterThan(INDEX.best().fps * 0.93);

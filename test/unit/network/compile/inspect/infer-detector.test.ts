@@ -191,7 +191,10 @@ describe('a network for more than boxes, or for the picture as a whole, is recog
       'faces with five points',
       outline({ loc: ['n', 14], conf: ['n', 2], iou: ['n', 1] }, { inputs: { input: [1, 3, 120, 160] } }),
       {
-        ...{ family: 'yunet', classCount: 1, keypoints: 5, classNames: ['face'] },
+        family: 'yunet',
+        classCount: 1,
+        keypoints: 5,
+        classNames: ['face'],
         outputs: { predictions: 'loc', scores: 'conf', ious: 'iou' },
       },
     ],

@@ -21,13 +21,11 @@ function outline(
 describe('a network that reads crops', () => {
   it('has several heads', () => {
     expect(inferReader(outline({ type: [1, 4, 1, 1], color: [1, 7, 1, 1] }), {})).toMatchObject({
-      ...{
-        family: 'heads',
-        outputs: { type: 'type', color: 'color' },
-        classCount: 11,
-        classNames: null,
-        batch: 1,
-      },
+      family: 'heads',
+      outputs: { type: 'type', color: 'color' },
+      classCount: 11,
+      classNames: null,
+      batch: 1,
       input: {
         width: 72,
         height: 72,
@@ -68,7 +66,11 @@ describe('a network that reads crops', () => {
   it('names its characters, to which its tools add a space', () => {
     const text = outline({ out: ['n', 't', 5] }, { character: 'a\nb\nc\n' }, ['n', 3, 48, 'w']);
     expect(inferReader(text, {})).toMatchObject({
-      ...{ family: 'ctc', outputs: { scores: 'out' }, classNames: ['a', 'b', 'c', ' '], classCount: 4, batch: 'free' },
+      family: 'ctc',
+      outputs: { scores: 'out' },
+      classNames: ['a', 'b', 'c', ' '],
+      classCount: 4,
+      batch: 'free',
       input: {
         width: 320,
         height: 48,
@@ -97,7 +99,10 @@ describe('a network that reads crops', () => {
   it('takes levels, colours and resizing from the user', () => {
     const hints = { white: 255, colours: 'bgr', resize: 'letterbox' } as const;
     expect(inferReader(outline({ type: [1, 4, 1, 1], color: [1, 7, 1, 1] }), hints)?.input).toMatchObject({
-      ...{ range: [0, 255], mean: [0, 0, 0], deviation: [1, 1, 1], colours: 'bgr' },
+      range: [0, 255],
+      mean: [0, 0, 0],
+      deviation: [1, 1, 1],
+      colours: 'bgr',
       resize: { mode: 'letterbox', anchor: 'center' },
     });
   });

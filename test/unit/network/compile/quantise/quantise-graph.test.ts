@@ -28,7 +28,12 @@ const pictures = frames(10);
 async function taskOf(graph: Graph, more: Partial<QuantiseTask> = {}): Promise<QuantiseTask> {
   const gauge = await OutputGauge.of(graph, frames(6, 50), relativeLoss);
   return {
-    ...{ graph, style: 'openvino', frames: pictures, keepFloat: [], maxLoss: 0.02, outputLoss: relativeLoss },
+    graph,
+    style: 'openvino',
+    frames: pictures,
+    keepFloat: [],
+    maxLoss: 0.02,
+    outputLoss: relativeLoss,
     measure: (candidate) => gauge.lossOf(candidate),
     onProgress: () => undefined,
     ...more,

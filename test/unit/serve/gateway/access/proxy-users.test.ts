@@ -146,7 +146,9 @@ describe('gateway.proxyUsers', () => {
     const groups = [{ name: 'a', role: 'viewer' }];
     expect(() => gatewayConfig.parse({ proxyUsers: { groups } })).toThrow('trustedProxies');
     expect(gatewayConfig.parse({ proxyUsers: { groups }, trustedProxies: ['10.0.0.1'] }).proxyUsers).toMatchObject({
-      ...{ userHeader: 'Remote-User', groupsHeader: 'Remote-Groups', groups },
+      userHeader: 'Remote-User',
+      groupsHeader: 'Remote-Groups',
+      groups,
     });
   });
 });

@@ -59,9 +59,16 @@ for (const [stream, event] of Object.entries(EVENTS)) {
 }
 afterAll(() => rmSync(folder, { recursive: true }));
 const recorder = new Recorder({
-  ...{ folder, ringBytes: 1, retention: { days: 1e6, eventDays: 1e6, clipDays: 1e6, labelDays: {}, maxBytes: 1e9 } },
-  ...{ ffmpeg: null as never, configOf: () => null, onState: () => undefined, onNotice: () => undefined },
-  ...{ clock: new ManualClock(), wallMs: () => NOW_MS, openTarget: () => Promise.reject(new Error()) },
+  folder,
+  ringBytes: 1,
+  retention: { days: 1e6, eventDays: 1e6, clipDays: 1e6, labelDays: {}, maxBytes: 1e9 },
+  ffmpeg: null as never,
+  configOf: () => null,
+  onState: () => undefined,
+  onNotice: () => undefined,
+  clock: new ManualClock(),
+  wallMs: () => NOW_MS,
+  openTarget: () => Promise.reject(new Error()),
 });
 
 const JPEG = await sharp({ create: { width: 16, height: 16, channels: 3, background: '#808080' } })
@@ -105,8 +112,13 @@ async function open() {
   }, 20);
   const routes: string[] = [];
   const { url } = await openGateway(runtime, {
-    ...{ proxyUsers, trustedProxies: ['127.0.0.1'], rollouts, history, wallMs: () => NOW_MS + 120_000 },
-    ...{ requests: new RequestPortDouble(), recorder },
+    proxyUsers,
+    trustedProxies: ['127.0.0.1'],
+    rollouts,
+    history,
+    wallMs: () => NOW_MS + 120_000,
+    requests: new RequestPortDouble(),
+    recorder,
     onRoute: (route) => routes.push(route),
   });
   for (const streamId of ['door', HIDDEN])
@@ -134,7 +146,9 @@ function seenFrame(streamId: string, frame: number): PublishedFrame {
   const attributes = { like: { vector: [1, 0], model: 'm@1', box, atUs: 0 } };
   return {
     ...publishedFrame(streamId, frame, [{ classId: 0, label: 'person', score: 0.9, box, trackId: frame, attributes }]),
-    ...{ run: 'r', zones: [{ id: `zone of ${streamId}`, inside: 1 }], crossings },
+    run: 'r',
+    zones: [{ id: `zone of ${streamId}`, inside: 1 }],
+    crossings,
   } as never;
 }
 
