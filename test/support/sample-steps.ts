@@ -3,6 +3,25 @@ import type { Configuration, StepVerdict } from '../../src/lab/optimize/result.t
 
 export const BASELINE: Configuration = PLAIN;
 
+/** Another value of each lever than the plain one; the types demand that of a new lever. */
+export const OTHER_VALUES: Configuration = {
+  model: 'other',
+  engine: 'openvino',
+  precision: 'bf16',
+  inputSize: '416x416',
+  inferenceThreads: 2,
+  lanes: 2,
+  decodeThreads: 2,
+  maxBatch: 4,
+  maxDelayMs: 20,
+  resizeBy: 'ffmpeg',
+  hwaccel: 'cuda',
+  decode: 'key',
+  skipUnchanged: true,
+  trackBetween: 3,
+  stages: [{ name: 'colour', model: 'm.yaml', per: 'track', again: undefined }],
+};
+
 export const BEST: Configuration = {
   ...BASELINE,
   model: 'yolox-nano',

@@ -7,7 +7,6 @@ import { changesBetween, fixedBetween, rolledSettings } from '../../../../src/fl
 import { type Arrangement, laneKey } from '../../../../src/frame/runtime/stream/arrangement.ts';
 import { laneStream } from '../../../../src/frame/runtime/stream/lane-stream.ts';
 import { LEVERS } from '../../../../src/lab/optimize/levers/levers.ts';
-import type { Configuration } from '../../../../src/lab/optimize/result.ts';
 import { pipelineConfig } from '../../../../src/serve/pipeline/pipeline.ts';
 import { inspect } from '../../../../src/settings/config/check.ts';
 import { parseStream } from '../../../../src/settings/config/parse-stream.ts';
@@ -21,7 +20,7 @@ import {
 } from '../../../../src/settings/config/schema-text.ts';
 import { shownSettings } from '../../../../src/settings/config/shown-settings.ts';
 import { LANE_KEYS, type StreamConfig, streamConfig } from '../../../../src/settings/config/stream.ts';
-import { BASELINE as PLAIN } from '../../../support/sample-steps.ts';
+import { OTHER_VALUES } from '../../../support/sample-steps.ts';
 
 const SECRET = 'hunter2';
 const SPEC: ModelSpec = {
@@ -219,15 +218,9 @@ describe('a setting of a stream', () => {
   });
 
   it('that a lever of the optimiser writes can be rolled out', () => {
-    const to: Configuration = {
-      ...PLAIN,
-      decodeThreads: 2,
-      hwaccel: 'cuda',
-      skipUnchanged: true,
-      decode: 'key',
-      trackBetween: 3,
-    };
-    const written = Object.values(LEVERS).flatMap((lever) => Object.keys(lever.writeStream?.(plain, to) ?? {}));
+    const written = Object.values(LEVERS).flatMap((lever) =>
+      Object.keys(lever.writeStream?.(plain, OTHER_VALUES) ?? {}),
+    );
     const rolled = keysMarked(streamConfig, 'rollout', 'changes');
     expect(written.length).toBeGreaterThan(3);
     expect(written.filter((key) => !rolled.includes(key))).toEqual([]);

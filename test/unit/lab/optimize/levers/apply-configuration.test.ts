@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { apply, applyToText, configurationOf } from '../../../../../src/lab/optimize/levers/apply-configuration.ts';
+import { LEVER_IDS, valueText } from '../../../../../src/lab/optimize/levers/levers.ts';
 import type { Configuration } from '../../../../../src/lab/optimize/result.ts';
 import { parsePipeline } from '../../../../../src/serve/pipeline/load-pipeline.ts';
-import { BASELINE as PLAIN } from '../../../../support/sample-steps.ts';
+import { OTHER_VALUES, BASELINE as PLAIN } from '../../../../support/sample-steps.ts';
 
 const TEXT = `# Two doors
 name: doors
@@ -48,6 +49,12 @@ describe('a configuration in a pipeline', () => {
 
   it('is read back as it was written', () => {
     expect(configurationOf(apply(pipeline, WANTED), DEFAULTS)).toEqual(WANTED);
+  });
+
+  it.each(LEVER_IDS.filter((lever) => lever !== 'stages'))('has another value of each lever: %s', (lever) => {
+    const wanted: Configuration = { ...WANTED, [lever]: OTHER_VALUES[lever] };
+    expect(valueText(lever, OTHER_VALUES)).not.toBe(valueText(lever, PLAIN));
+    expect(configurationOf(apply(pipeline, wanted), DEFAULTS)).toEqual(wanted);
   });
 
   it('keeps every setting that no lever changes', () => {

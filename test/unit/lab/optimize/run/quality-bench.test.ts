@@ -21,7 +21,7 @@ import {
   seeVideo,
   shiftedBy,
 } from '../../../../support/gate-scenes.ts';
-import { BASELINE as PLAIN } from '../../../../support/sample-steps.ts';
+import { OTHER_VALUES, BASELINE as PLAIN } from '../../../../support/sample-steps.ts';
 
 const BASELINE: Configuration = {
   ...PLAIN,
@@ -383,31 +383,12 @@ describe('what changes no detection', () => {
 });
 
 describe('a lever', () => {
-  // Another value of each lever; a new one has none until it is judged here.
-  const others: Configuration = {
-    ...PLAIN,
-    model: 'other',
-    engine: 'openvino',
-    precision: 'bf16',
-    inputSize: '416x416',
-    inferenceThreads: 2,
-    lanes: 2,
-    decodeThreads: 2,
-    maxBatch: 4,
-    maxDelayMs: 20,
-    resizeBy: 'ffmpeg',
-    hwaccel: 'cuda',
-    decode: 'key',
-    skipUnchanged: true,
-    trackBetween: 3,
-  };
-
   // Second stages, which this pipeline has none of, are judged below.
   it.each(LEVER_IDS.filter((id) => id !== 'stages'))(
     'that may change detections is judged as it is written into the pipeline: %s',
     async (lever) => {
       const { bench, runs } = benchOf({ labelled: true, acceptsCounts: true });
-      await bench.confirm({ ...BASELINE, [lever]: others[lever] }, 1);
+      await bench.confirm({ ...BASELINE, [lever]: OTHER_VALUES[lever] }, 1);
       const { affectsDetections } = LEVERS[lever];
       const distinct = (kind: string): number => new Set(runs.filter((run) => run.startsWith(kind))).size;
       // The baseline, and the candidate where it may differ; a picture does not show what is skipped.
