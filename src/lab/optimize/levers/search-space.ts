@@ -50,8 +50,8 @@ export function openSpace(options: LeverOptions): SearchSpace {
         leverOf(lever).values?.(options, at) ?? new Set(parts.map((part) => part[lever as keyof InferPart]));
       return ([...values] as Configuration[L][]).filter((value) => {
         const next = withLever({ models }, at, lever, value);
-        const isNew = valueText(lever, { [lever]: value }) !== valueText(lever, at);
-        return isNew && valueText(lever, next) === valueText(lever, { [lever]: value }) && isPossible(next);
+        const text = valueText(lever, { [lever]: value });
+        return text !== valueText(lever, at) && text === valueText(lever, next) && isPossible(next);
       });
     },
   };

@@ -258,25 +258,24 @@ export class QualityBench {
     };
     if (blocks.length === 0 && labels === null)
       return { ...found, verdict: 'passed', loss: 0, upperBound: 0, reason: 'no recording to check it on' };
-    const gate =
-      blocks.length > 0
-        ? await this.#compare(
-            { kind: 'video', isTruth: false },
-            undefined,
-            await this.#alone(plain, () => this.#runVideo('search', plain)),
-            await this.#runVideo('search', configuration),
-          )
-        : await this.#compare(
-            { kind: 'labels', annotations: labels!.annotations },
-            undefined,
-            await this.#alone(plain, () => this.#runImages('search', withoutSkips(plain))),
-            await this.#runImages('search', withoutSkips(configuration)),
-          );
+    const isByVideo = blocks.length > 0;
+    const run = (one: Configuration): Promise<CollectedResults> =>
+      isByVideo ? this.#runVideo('search', one) : this.#runImages('search', withoutSkips(one));
+    const ground: Ground = isByVideo
+      ? { kind: 'video', isTruth: false }
+      : { kind: 'labels', annotations: labels!.annotations };
+    const gate = await this.#compare(
+      ground,
+      undefined,
+      await this.#untunedResults(plain, run),
+      await run(configuration),
+    );
     const isEqual = gate.loss <= HARMLESS_LOSS && gate.objections.length === 0;
+    const wanted = plain === baseline ? 'what the baseline detects' : 'what it detects one frame at a time';
     const reason = isEqual
-      ? 'in batches and on its threads it detects what it detects one frame at a time, by a run'
-      : `in batches of ${configuration.maxBatch} on ${counted(configuration.inferenceThreads, 'thread')} it was expected to detect what it detects one frame at a time: ${gate.reason}`;
-    const gates = blocks.length > 0 ? { video: gate } : { labels: gate };
+      ? `in batches and on its threads it detects ${wanted}, by a run`
+      : `in batches of ${configuration.maxBatch} on ${counted(configuration.inferenceThreads, 'thread')} it was expected to detect ${wanted}: ${gate.reason}`;
+    const gates = isByVideo ? { video: gate } : { labels: gate };
     return { ...found, ...gates, verdict: isEqual ? 'passed' : 'refused', loss: gate.loss, upperBound: null, reason };
   }
 
@@ -482,10 +481,12 @@ export class QualityBench {
   }
 
   /** What an untuned configuration finds in the search part. */
-  #alone(plain: Configuration, run: () => Promise<CollectedResults>): Promise<CollectedResults> {
-    const isBaseline = configurationKey(plain) === configurationKey(this.#options.baseline);
-    if (isBaseline && this.#part('search').blocks.length > 0) return this.baselineResults;
-    return remember(this.#untuned, configurationKey(plain), run);
+  #untunedResults(
+    plain: Configuration,
+    run: (configuration: Configuration) => Promise<CollectedResults>,
+  ): Promise<CollectedResults> {
+    const isKnown = plain === this.#options.baseline && this.#part('search').blocks.length > 0;
+    return isKnown ? this.baselineResults : remember(this.#untuned, configurationKey(plain), () => run(plain));
   }
 
   #video(part: PartName, configuration: Configuration): Promise<CollectedResults> {

@@ -1,6 +1,5 @@
 import { seededRandom } from '../../../base/core/seeded-random.ts';
-import type { InferPart } from '../levers/levers.ts';
-import { configurationKey, isPartLever, LEVERS } from '../levers/levers.ts';
+import { configurationKey, type InferPart, isPartLever, LEVERS } from '../levers/levers.ts';
 import { type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import type { InferTimeBook } from './infer-times.ts';

@@ -1,7 +1,6 @@
 import { SightlineError } from '../../../base/errors/sightline-error.ts';
 import { studentQuantile } from '../../measure/distributions.ts';
-import type { InferPart } from '../levers/levers.ts';
-import { configurationKey } from '../levers/levers.ts';
+import { configurationKey, type InferPart } from '../levers/levers.ts';
 import type { SearchSpace } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
 import { CostModel, type MachineShape } from './cost-model.ts';

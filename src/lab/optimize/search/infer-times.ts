@@ -1,6 +1,5 @@
 import { pixelsOf } from '../levers/input-shapes.ts';
-import type { EngineFormat, InferPart } from '../levers/levers.ts';
-import { partKey } from '../levers/levers.ts';
+import { type EngineFormat, type InferPart, partKey } from '../levers/levers.ts';
 import type { InferTimes } from './evaluator.ts';
 
 /**

@@ -1,8 +1,7 @@
 import { normalCdf } from '../../measure/distributions.ts';
 import { chanceText } from '../gate/pass-chance.ts';
 import { aspectOf, pixelsOf } from '../levers/input-shapes.ts';
-import type { CandidateModel } from '../levers/levers.ts';
-import { hasSameSkips, qualityKey, skipsWork } from '../levers/levers.ts';
+import { type CandidateModel, hasSameSkips, qualityKey, skipsWork } from '../levers/levers.ts';
 import type { Configuration } from '../result.ts';
 import type { Quality } from './evaluator.ts';
 

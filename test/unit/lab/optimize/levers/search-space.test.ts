@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { inputShapes, pixelsOf } from '../../../../../src/lab/optimize/levers/input-shapes.ts';
-import type { LeverOptions } from '../../../../../src/lab/optimize/levers/levers.ts';
-import { LEVER_IDS, LEVERS } from '../../../../../src/lab/optimize/levers/levers.ts';
+import { LEVER_IDS, LEVERS, type LeverOptions } from '../../../../../src/lab/optimize/levers/levers.ts';
 import { openSpace, withLever } from '../../../../../src/lab/optimize/levers/search-space.ts';
 import type { Configuration } from '../../../../../src/lab/optimize/result.ts';
 import { BASELINE as PLAIN } from '../../../../support/sample-steps.ts';
