@@ -40,11 +40,11 @@ class Window {
       sums.boxes += boxes;
       sums.scores += scoreSum;
     }
-    for (const frame of shadow)
-      for (const { boxes, missed, candidateBoxes, extra } of compareFrame(frame, SCORE_RULE).values()) {
-        this.#asked += boxes + candidateBoxes;
-        this.#unmatched += missed + extra;
-      }
+    for (const observed of shadow) {
+      const frame = compareFrame(observed, SCORE_RULE);
+      this.#asked += frame.length;
+      this.#unmatched += frame.filter(({ isMissing }) => isMissing).length;
+    }
   }
 
   get f1Loss(): number {

@@ -9,7 +9,8 @@ export function countsOf<const Name extends string>(...names: readonly Name[]) {
   const each = <T>(value: T): Record<Name, T> =>
     Object.fromEntries(names.map((name) => [name, value])) as Record<Name, T>;
   return {
-    state: z.object(each(z.number())),
+    // A sum that another version did not keep begins at 0.
+    state: z.object(each(z.number().default(0))),
     none: () => each(0),
     /** @param kept - share of the earlier counts that stays. */
     add(sums: Counts<Name>, more: Readonly<Counts<Name>>, kept = 1): void {

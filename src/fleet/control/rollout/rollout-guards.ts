@@ -12,13 +12,13 @@ import {
 import { blockSeriesState } from './block-series.ts';
 import { compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
 import type { Guard } from './guards/guard.ts';
-import { GUARD_NAMES, GUARDS, type GuardName, type GuardsConfig } from './guards/guards.ts';
+import { GUARD_NAMES, type GuardName, type GuardsConfig, guardOf } from './guards/guards.ts';
 import { HardGuards, hardGuardsState } from './hard-guards.ts';
 import { judgedLate, judgeEffect, noData, type Question, type Risks } from './judge-effect.ts';
 import { judgeTail } from './judge-tail.ts';
-import { percent, ratio } from './observed.ts';
+import { countsOf, percent, ratio } from './observed.ts';
 import type { PartFinding } from './part-finding.ts';
-import { BOXES, compareFrame, type ScoreRule, SMALL_PX } from './shadow-agreement.ts';
+import { compareFrame, type ScoreRule, SMALL_PX } from './shadow-agreement.ts';
 import { ShadowHistory } from './shadow-history.ts';
 import { BLOCK_MS, JUDGED_BLOCKS, ShadowParts, shadowPartsState } from './shadow-parts.ts';
 import { SideHistory, sideHistoryState } from './side-history.ts';
@@ -43,24 +43,26 @@ export interface GuardOptions {
   readonly steps: number;
 }
 
+/** Boxes of both sides on frames that both inferred, and those that the other side lacks. */
+const SIZES = countsOf('boxes', 'missing', 'small', 'smallMissing');
+
 const guardsState = z.object({
-  format: z.literal(5),
+  format: z.literal(6),
   hard: hardGuardsState,
   sides: sideHistoryState,
   shadow: blockSeriesState,
   shadowParts: shadowPartsState,
   streamParts: streamPartsState,
-  boxes: BOXES.state,
+  sizes: SIZES.state,
 });
 
 /** Number of guards that judge single parts; the hard guards count as one. */
-const PART_GUARDS =
-  1 + GUARD_NAMES.filter((name) => GUARDS[name].ofStreams !== null || GUARDS[name].ofClasses !== null).length;
+const PART_GUARDS = 1 + GUARD_NAMES.filter((name) => guardOf(name).ofStreams ?? guardOf(name).ofClasses).length;
 /** A guard does not pass by one part of the time if the other gives evidence that an equal candidate gives in a third of all cases. */
 const SUSPECT_RISK = 1 / 3;
 /** Small objects are named if they are this share of what one side lacks, are so many, and are lacked so many times as often as others. */
 const MOSTLY = 0.5;
-const FEWEST_ALONE = 10;
+const FEWEST_MISSING = 10;
 const SMALL_FACTOR = 2;
 const NEVER = Number.POSITIVE_INFINITY;
 /** A stream that ran with the candidate for so long must have frames that both sides inferred, if others have. */
@@ -80,7 +82,7 @@ export class RolloutGuards {
   /** Risk of a wrong failure that each guard has for all parts together. */
   readonly #partRisk: number;
   /** All boxes of this step, to name what is lost. */
-  #boxes = BOXES.none();
+  #sizes = SIZES.none();
   #isAlone: boolean;
 
   constructor(options: GuardOptions, state?: z.infer<typeof guardsState>) {
@@ -90,14 +92,11 @@ export class RolloutGuards {
     this.#options = options;
     this.#isAlone = isAlone;
     const others = isOtherDetector ? 'same-detector' : 'other-detector';
-    // Boxes are never wholly unwatched.
-    const isUnwatched = !guards.agreement.isOn && !guards.boxes.isOn;
-    this.#on = GUARD_NAMES.filter(
-      (name) =>
-        guards[name].isOn &&
-        (GUARDS[name].judges !== others || (name === 'blind' && isUnwatched)) &&
-        !lacks.includes(GUARDS[name].needs),
-    );
+    this.#on = GUARD_NAMES.filter((name) => {
+      const { judges, needs, standsInFor } = guardOf(name);
+      const standsIn = standsInFor?.every((other) => !guards[other as GuardName].isOn) ?? false;
+      return guards[name].isOn && (judges !== others || standsIn) && !lacks.includes(needs);
+    });
     this.#risks = { pass: guards.alpha, fail: stepRisk / 2 / Math.max(1, this.#on.length) };
     this.#partRisk = stepRisk / 2 / PART_GUARDS;
     this.#scoreRule = { controlThreshold, candidateThreshold, scoreSlack: agreement.scoreSlack };
@@ -106,7 +105,7 @@ export class RolloutGuards {
     this.#shadow = new ShadowHistory(state?.shadow);
     this.#shadowParts = new ShadowParts(guards, options.settled, state?.shadowParts);
     this.#streamParts = new StreamParts(guards, state?.streamParts);
-    if (state !== undefined) this.#boxes = { ...state.boxes };
+    if (state !== undefined) this.#sizes = { ...state.sizes };
   }
 
   /** Restores a panel from its snapshot. Observations made since then are lost, which makes it cautious, not wrong. @throws PROTOCOL_INVALID */
@@ -127,10 +126,15 @@ export class RolloutGuards {
       this.#streamParts.add(observation, this.#sides.percentilesOf(observation.stream), nowMs);
       this.#hard.addSide(observation, nowMs);
     } else {
-      const classes = compareFrame(observation, this.#scoreRule);
-      this.#shadow.add(observation, classes, nowMs);
-      this.#shadowParts.add(observation.stream, classes, nowMs);
-      for (const sums of classes.values()) BOXES.add(this.#boxes, sums);
+      const frame = compareFrame(observation, this.#scoreRule);
+      this.#shadow.add(frame, nowMs);
+      this.#shadowParts.add(observation.stream, frame, nowMs);
+      SIZES.add(this.#sizes, {
+        boxes: frame.length,
+        missing: frame.filter(({ isMissing }) => isMissing).length,
+        small: frame.filter(({ isSmall }) => isSmall).length,
+        smallMissing: frame.filter(({ isSmall, isMissing }) => isSmall && isMissing).length,
+      });
     }
   }
 
@@ -187,51 +191,51 @@ export class RolloutGuards {
     this.#hard.reset();
     this.#sides.reset();
     if (!isAlone) this.#shadow.reset();
-    if (!isAlone) this.#boxes = BOXES.none();
+    if (!isAlone) this.#sizes = SIZES.none();
     this.#streamParts.reset();
   }
 
   /** All evidence as plain data, from which another controller continues. */
   snapshot(): z.infer<typeof guardsState> {
     return {
-      format: 5,
+      format: 6,
       hard: this.#hard.state,
       sides: this.#sides.state,
       shadow: this.#shadow.state,
       shadowParts: this.#shadowParts.state,
       streamParts: this.#streamParts.state,
-      boxes: { ...this.#boxes },
+      sizes: { ...this.#sizes },
     };
   }
 
   /** Returns the part with the strongest evidence against the candidate; null if there is none. */
   #partOf(guard: GuardName, streams: readonly string[] | undefined): PartFinding | null {
     const nowMs = this.#options.nowMs();
-    const { ofClasses }: Guard = GUARDS[guard];
+    const { ofClasses } = guardOf(guard);
     return (
       this.#streamParts.worst(guard, this.#partRisk, nowMs) ??
       this.#shadowParts.worst(guard, this.#partRisk, nowMs) ??
-      (ofClasses === null ? null : this.#notJudged(nowMs, streams))
+      (ofClasses === undefined ? null : this.#notJudged(nowMs, streams))
     );
   }
 
   /** Names small objects if it is mostly they that one side lacks. */
   #withSize(name: GuardName, report: GuardReport): GuardReport {
-    const { ofClasses }: Guard = GUARDS[name];
-    const { missed, extra, boxes, candidateBoxes, small, smallAlone } = this.#boxes;
-    const alone = missed + extra;
-    if (ofClasses === null || report.verdict === 'pass' || small === 0 || smallAlone < MOSTLY * alone) return report;
-    const [ofSmall, ofOthers] = [smallAlone / small, ratio(alone - smallAlone, boxes + candidateBoxes - small)];
-    if (smallAlone < FEWEST_ALONE || ofSmall < SMALL_FACTOR * ofOthers) return report;
+    const { ofClasses } = guardOf(name);
+    const { boxes, missing, small, smallMissing } = this.#sizes;
+    if (ofClasses === undefined || report.verdict === 'pass' || small === 0 || smallMissing < MOSTLY * missing)
+      return report;
+    const [ofSmall, ofOthers] = [smallMissing / small, ratio(missing - smallMissing, boxes - small)];
+    if (smallMissing < FEWEST_MISSING || ofSmall < SMALL_FACTOR * ofOthers) return report;
     const size = `Small objects (below ${SMALL_PX} x ${SMALL_PX} pixels) make the difference: one side lacks ${percent(ofSmall)} of them, and ${percent(ofOthers)} of the larger ones.`;
     return { ...report, reason: `${report.reason} ${size}` };
   }
 
   /** What a guard that judges single streams finds on them. */
   #streamsOf(guard: GuardName, existing: readonly string[] | undefined): Pick<GuardReport, 'streams'> {
-    const { ofStreams, ofClasses }: Guard = GUARDS[guard];
-    if (ofStreams === null && ofClasses === null) return {};
-    const [parts, nowMs] = [ofClasses === null ? this.#streamParts : this.#shadowParts, this.#options.nowMs()];
+    const { ofStreams, ofClasses } = guardOf(guard);
+    if (ofStreams === undefined && ofClasses === undefined) return {};
+    const [parts, nowMs] = [ofClasses === undefined ? this.#streamParts : this.#shadowParts, this.#options.nowMs()];
     const found = new Map<string, StreamFinding>();
     for (const [stream, { where, what, limitText, estimate, verdict }] of parts.findings(
       guard,
@@ -280,9 +284,9 @@ export class RolloutGuards {
 
   #judge(name: GuardName, { calm, disturbed }: ReturnType<SideHistory['aligned']>): GuardReport {
     const { margin } = this.#options.guards[name];
-    const guard: Guard = GUARDS[name];
+    const guard = guardOf(name);
     const question: Question = { ...guard, guard: name, margin };
-    const isByPairs = guard.byPairs !== null && (guard.bySides === null || this.#shadow.frames > 0);
+    const isByPairs = guard.byPairs !== undefined && (guard.bySides === undefined || this.#shadow.frames > 0);
     const frames = isByPairs ? this.#shadow.frames : this.#sides.candidateFrames;
     const without = this.#withoutData(guard, frames);
     // The few late frames of the step before are not enough to judge by.
@@ -320,7 +324,7 @@ export class RolloutGuards {
   }
 
   #withoutData({ bySides }: Guard, frames: number): string {
-    if (bySides === null)
+    if (bySides === undefined)
       return frames === 0
         ? 'No frame was inferred by both sides yet.'
         : `Neither side sees an object in ${frames} frames.`;
@@ -337,8 +341,8 @@ function largestOf(settings: { readonly margin: number; readonly partMargin?: nu
 
 /** Difference of the same streams under candidate and control. */
 function sideBySide(name: GuardName, sides: Sides, margin: number): Estimate | null {
-  const { bySides, unit }: Guard = GUARDS[name];
-  if (bySides === null || bySides === 'tail') return null;
+  const { bySides, unit } = guardOf(name);
+  if (bySides === undefined || bySides === 'tail') return null;
   const columns = { a: `${name}.a`, b: `${name}.b` };
   const comparison = compareSides(sides, columns, columns, margin);
   if (comparison === null) return null;

@@ -1,7 +1,7 @@
 import { SightlineError } from '../../../base/errors/sightline-error.ts';
 import { check } from '../../../settings/config/check.ts';
 import type { GuardSettings, Rollout, Version } from '../../../wire/protocol/rollout-records.ts';
-import { GUARD_NAMES, GUARDS, guardsConfig } from './guards/guards.ts';
+import { GUARD_NAMES, guardOf, guardsConfig } from './guards/guards.ts';
 import { RolloutGuards } from './rollout-guards.ts';
 import { isAlone } from './rollout-machine.ts';
 
@@ -35,7 +35,7 @@ export function rolloutPanels({ scoreThreshold, judgesDeviceTime }: RolloutPanel
   return {
     check(settings) {
       const guards = check(guardsConfig, settings, 'guards');
-      const names = GUARD_NAMES.filter((name) => GUARDS[name].judges !== 'other-detector');
+      const names = GUARD_NAMES.filter((name) => guardOf(name).judges !== 'other-detector');
       if (names.some((name) => guards[name].isOn)) return guards;
       const message = `guards: expected at least one that is on of ${names.join(', ')}: without any nothing compares the candidate with the control, and no step could end`;
       throw new SightlineError('CONFIG_INVALID', message, { where: 'guards' });

@@ -2,8 +2,7 @@ import type { Detection } from '../../../base/core/detection.ts';
 import { detectionOverlap } from '../../../base/geometry/detection-overlap.ts';
 import { matchBoxes, NOT_FOUND } from '../../../base/geometry/match-boxes.ts';
 import type { ShadowObservation } from '../../../wire/protocol/rollout-records.ts';
-import type { ClassBlock } from './guards/guard.ts';
-import { countsOf } from './observed.ts';
+import type { ComparedBox, ComparedFrame } from './guards/guard.ts';
 
 /** Which boxes count as the same although only one side publishes them. */
 export interface ScoreRule {
@@ -14,38 +13,17 @@ export interface ScoreRule {
   readonly scoreSlack: number;
 }
 
-/** Sums of a `ClassBlock`. */
-export const BOXES = countsOf(
-  ...(['boxes', 'missed', 'candidateBoxes', 'extra', 'sure', 'sureBoxes', 'sureLost', 'small', 'smallAlone'] as const),
-);
-
 /**
  * Asks for each published box of a frame, of both sides, whether the other side has it: of the same class, at IoU 0.5 or more, and
  * published, or only just too weak for that. Each box matches once at most; boxes with higher scores choose first.
- *
- * @returns by label; labels without a published box are left out.
  */
-export function compareFrame(frame: ShadowObservation, rule: ScoreRule): Map<string, ClassBlock> {
+export function compareFrame(frame: ShadowObservation, rule: ScoreRule): ComparedFrame {
   const { control, candidate, weak } = frame;
   const { controlThreshold, candidateThreshold, scoreSlack } = rule;
-  const classes = new Map<string, ReturnType<typeof BOXES.none>>();
-  const count = (all: 'boxes' | 'candidateBoxes', lacking: 'missed' | 'extra', boxes: readonly AskedBox[]): void => {
-    for (const { label, isSure, isMissing, isSmall, isLost } of boxes) {
-      const sums = classes.get(label) ?? BOXES.none();
-      classes.set(label, sums);
-      sums[all] += 1;
-      if (isMissing) sums[lacking] += 1;
-      if (isSure) sums.sure += 1;
-      if (isSmall) sums.small += 1;
-      if (isSmall && isMissing) sums.smallAlone += 1;
-      if (!isSure || all !== 'boxes') continue;
-      sums.sureBoxes += 1;
-      if (isLost) sums.sureLost += 1;
-    }
-  };
-  count('boxes', 'missed', asked(control, candidate, weak?.candidate ?? [], controlThreshold, scoreSlack));
-  count('candidateBoxes', 'extra', asked(candidate, control, weak?.control ?? [], candidateThreshold, scoreSlack));
-  return classes;
+  return [
+    ...asked('control', control, candidate, weak?.candidate ?? [], controlThreshold, scoreSlack),
+    ...asked('candidate', candidate, control, weak?.control ?? [], candidateThreshold, scoreSlack),
+  ];
 }
 
 /** A box whose score is this many times `scoreSlack` above the threshold is no chance. */
@@ -55,23 +33,14 @@ const SURE_SLACKS = 2;
 export const SMALL_PX = 32;
 const SAME_PLACE_IOU = 0.5;
 
-/** A published box: whether it is sure, and whether the other side lacks it. */
-interface AskedBox {
-  readonly label: string;
-  readonly isSure: boolean;
-  readonly isMissing: boolean;
-  readonly isSmall: boolean;
-  /** The other side has no box there, whatever its class and however weak. */
-  readonly isLost: boolean;
-}
-
 function asked(
+  side: ComparedBox['side'],
   wanted: readonly Detection[],
   published: readonly Detection[],
   weak: readonly Detection[],
   threshold: number,
   scoreSlack: number,
-): AskedBox[] {
+): ComparedBox[] {
   const there = [...published, ...weak];
   const bestFirst = [...wanted.keys()].sort((a, b) => wanted[b]!.score - wanted[a]!.score);
   const matches = matchBoxes(bestFirst, there.length, (box, other) => {
@@ -83,7 +52,8 @@ function asked(
     const one = wanted[box]!;
     const isMissing = matches[i] === NOT_FOUND;
     return {
-      label: one.label,
+      ...one,
+      side,
       isSure: one.score >= threshold + SURE_SLACKS * scoreSlack,
       isMissing,
       isSmall: one.box[2] * one.box[3] < SMALL_PX ** 2,

@@ -1,16 +1,14 @@
-import type { Detection } from '../../../base/core/detection.ts';
 import { type Estimate, pairedDifference, ratioOfBlocks } from '../../../base/statistics/sequential.ts';
-import type { ShadowObservation } from '../../../wire/protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesState } from './block-series.ts';
-import type { ClassBlock, Guard, PairFigures } from './guards/guard.ts';
-import { GUARD_NAMES, GUARDS, type GuardName } from './guards/guards.ts';
+import type { ComparedFrame } from './guards/guard.ts';
+import { GUARD_NAMES, type GuardName, guardOf } from './guards/guards.ts';
 
 /** The columns of all guards, by name. */
-const COLUMNS: Readonly<Record<string, (figures: PairFigures) => number>> = Object.assign(
+const COLUMNS: Readonly<Record<string, (frame: ComparedFrame) => number>> = Object.assign(
   { frames: () => 1 },
   ...GUARD_NAMES.map((name) => {
-    const { byPairs }: Guard = GUARDS[name];
-    if (byPairs === null) return {};
+    const { byPairs } = guardOf(name);
+    if (byPairs === undefined) return {};
     const { of, minus } = byPairs;
     return {
       [`${name}.a`]: of.a,
@@ -29,15 +27,8 @@ export class ShadowHistory {
     this.#series = new BlockSeries(OPTIONS, state);
   }
 
-  add({ control, candidate }: ShadowObservation, classes: ReadonlyMap<string, ClassBlock>, nowMs: number): void {
-    const figures = {
-      boxes: control.length,
-      candidateBoxes: candidate.length,
-      unmatched: [...classes.values()].reduce((sum, { missed, extra }) => sum + missed + extra, 0),
-      scores: scoreSum(control),
-      candidateScores: scoreSum(candidate),
-    };
-    const row = Object.entries(COLUMNS).map(([name, of]) => [name, of(figures)]);
+  add(frame: ComparedFrame, nowMs: number): void {
+    const row = Object.entries(COLUMNS).map(([name, of]) => [name, of(frame)]);
     this.#series.add(nowMs, Object.fromEntries(row));
   }
 
@@ -52,7 +43,7 @@ export class ShadowHistory {
 
   /** The figure of a guard that compares such frames; null where there is nothing to compare. @param typical - see `ratioOfBlocks`. */
   estimate(name: GuardName, typical: number): Estimate | null {
-    const { byPairs }: Guard = GUARDS[name];
+    const { byPairs } = guardOf(name);
     const of = this.#counts(name);
     if (typeof byPairs?.minus === 'object') return pairedDifference(of, this.#counts(`${name}.minus`), typical);
     const ratio = ratioOfBlocks(of.a, of.b, typical);
@@ -70,8 +61,4 @@ export class ShadowHistory {
   #counts(name: string): { readonly a: number[]; readonly b: number[] } {
     return { a: this.#series.column(`${name}.a`), b: this.#series.column(`${name}.b`) };
   }
-}
-
-function scoreSum(detections: readonly Detection[]): number {
-  return detections.reduce((sum, { score }) => sum + score, 0);
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { shareOfLevel } from '../../../base/statistics/harm-evidence.ts';
-import type { ClassBlock, ClassRule, DetectionPart } from './guards/guard.ts';
-import { CLASS_RULES, type GuardName, type GuardsConfig } from './guards/guards.ts';
+import type { ClassRule, ComparedBox, ComparedFrame, DetectionPart } from './guards/guard.ts';
+import { CLASS_RULES, declaredSums, type GuardName, type GuardsConfig } from './guards/guards.ts';
+import { type Counts, countsOf } from './observed.ts';
 import {
   type PartFinding,
   PartJudge,
@@ -10,7 +11,6 @@ import {
   SUSPICION_MS,
   worstOf,
 } from './part-finding.ts';
-import { BOXES } from './shadow-agreement.ts';
 
 /**
  * Boxes of neighbouring frames are the same objects, so frames are judged by blocks, which are longer than most gaps in a
@@ -32,6 +32,34 @@ const FEWEST_FRAMES = 3;
 const SUSPECT_BOXES = 4;
 /** A stream whose control has boxes is judged after this many blocks with some. */
 export const JUDGED_BLOCKS = 5;
+
+const by = (wanted: ComparedBox['side']) => (box: ComparedBox) => (box.side === wanted ? 1 : 0);
+const missingOf = (wanted: ComparedBox['side']) => (box: ComparedBox) => (box.isMissing ? by(wanted)(box) : 0);
+/** What a box adds to the sums of its class and stream. */
+const ADDS: Readonly<Record<string, (box: ComparedBox) => number>> = {
+  boxes: by('control'),
+  missed: missingOf('control'),
+  candidateBoxes: by('candidate'),
+  extra: missingOf('candidate'),
+  sure: ({ isSure }) => (isSure ? 1 : 0),
+  ...Object.fromEntries([...declaredSums(CLASS_RULES)].map(([name, { of }]) => [name, of])),
+};
+/** Those that all rules have; what a rule declares is added up beside them. */
+type BoxSum = 'boxes' | 'missed' | 'candidateBoxes' | 'extra' | 'sure';
+type ClassSums = Counts<BoxSum>;
+const SUMS = countsOf(...(Object.keys(ADDS) as BoxSum[]));
+
+/** Sums up the boxes of a frame by label; labels without a published box are left out. */
+function sumsOf(frame: ComparedFrame): Map<string, ClassSums> {
+  const classes = new Map<string, ClassSums>();
+  for (const box of frame) {
+    const added = Object.entries(ADDS).map(([name, of]) => [name, of(box)]);
+    const sums = classes.get(box.label) ?? SUMS.none();
+    classes.set(box.label, sums);
+    SUMS.add(sums, Object.fromEntries(added) as ClassSums);
+  }
+  return classes;
+}
 const OTHER_CLASSES = 'other classes';
 const ALL = '';
 
@@ -43,7 +71,7 @@ const part = z.object({
   number: z.number(),
   /** The block that is not complete yet, and its sums. */
   block: z.number(),
-  ...BOXES.state.shape,
+  sums: SUMS.state,
   /** Frames of this block with boxes, and those of the stream that were compared before it. */
   frames: z.number(),
   framesBefore: z.number(),
@@ -68,7 +96,7 @@ export type ShadowPartsState = z.infer<typeof shadowPartsState>;
  * Memory: a part has no history, only its evidence and the current block.
  */
 export class ShadowParts {
-  readonly #judge: PartJudge<ClassBlock, ClassRule>;
+  readonly #judge: PartJudge<ClassSums, ClassRule>;
   readonly #parts = new Map<string, Part>();
   /** Parts of streams, classes, and of each stream's classes so far. */
   readonly #counts = new Map<string, number>();
@@ -94,15 +122,15 @@ export class ShadowParts {
     for (const [stream, frames] of state?.frames ?? []) this.#frames.set(stream, frames);
   }
 
-  add(stream: string, classes: ReadonlyMap<string, ClassBlock>, nowMs: number): void {
+  add(stream: string, frame: ComparedFrame, nowMs: number): void {
     this.#frames.set(stream, this.framesOf(stream) + 1);
     this.#closeUntil(nowMs);
-    for (const [label, sums] of classes)
+    for (const [label, sums] of sumsOf(frame))
       if (!this.#addTo(stream, label, sums, nowMs)) this.#addToSums(stream, label, sums, nowMs);
   }
 
   /** Adds boxes of a class on a stream, which count, to all of the stream and all of the class. */
-  #addToSums(stream: string, label: string, sums: ClassBlock, nowMs: number): void {
+  #addToSums(stream: string, label: string, sums: ClassSums, nowMs: number): void {
     this.#addTo(stream, ALL, sums, nowMs);
     this.#addTo(ALL, label, sums, nowMs);
   }
@@ -120,9 +148,9 @@ export class ShadowParts {
    */
   unjudged(nowMs: number, streams?: readonly string[]): { readonly stream: string; readonly blocks: number } | null {
     this.#closeUntil(nowMs);
-    for (const { stream, controlBlocks, boxes, block } of this.#unjudged) {
+    for (const { stream, controlBlocks, sums, block } of this.#unjudged) {
       if (streams?.includes(stream) === false) continue;
-      const hasBoxes = controlBlocks > 0 || boxes > 0;
+      const hasBoxes = controlBlocks > 0 || sums.boxes > 0;
       if (hasBoxes && nowMs - (block + 1) * BLOCK_MS < SUSPICION_MS) return { stream, blocks: controlBlocks };
     }
     return null;
@@ -182,7 +210,7 @@ export class ShadowParts {
   }
 
   /** @returns false if the part does not exist and there are too many. */
-  #addTo(stream: string, wanted: string, sums: ClassBlock, nowMs: number): boolean {
+  #addTo(stream: string, wanted: string, sums: ClassSums, nowMs: number): boolean {
     const block = Math.floor(nowMs / BLOCK_MS);
     const found = this.#partOf(stream, wanted, block, nowMs);
     if (found === null) return false;
@@ -191,7 +219,7 @@ export class ShadowParts {
       found.framesBefore = this.framesOf(stream) - 1;
     }
     found.frames += 1;
-    BOXES.add(found, sums);
+    SUMS.add(found.sums, sums);
     return true;
   }
 
@@ -204,8 +232,8 @@ export class ShadowParts {
     const ended = [...this.#parts.values()].filter((one) => one.frames > 0 && one.block < block);
     for (const one of ended) {
       if (one.stream === ALL || one.label === ALL) this.#close(one);
-      else if (one.sure > 0 || one.frames >= FEWEST_FRAMES_WITH_BOXES) {
-        this.#addToSums(one.stream, one.label, { ...one }, nowMs);
+      else if (one.sums.sure > 0 || one.frames >= FEWEST_FRAMES_WITH_BOXES) {
+        this.#addToSums(one.stream, one.label, one.sums, nowMs);
         this.#close(one);
       } else if (this.framesOf(one.stream) - one.framesBefore >= FEWEST_FRAMES) clear(one);
     }
@@ -213,9 +241,10 @@ export class ShadowParts {
 
   /** Adds the sums of a block to the evidence, once. */
   #close(closed: Part): void {
-    this.#judge.add(closed.evidence, closed);
-    closed.allBoxes += closed.boxes + closed.candidateBoxes;
-    if (closed.boxes > 0) closed.controlBlocks += 1;
+    const { boxes, candidateBoxes } = closed.sums;
+    this.#judge.add(closed.evidence, closed.sums);
+    closed.allBoxes += boxes + candidateBoxes;
+    if (boxes > 0) closed.controlBlocks += 1;
     clear(closed);
     this.#sort(closed);
   }
@@ -244,7 +273,7 @@ export class ShadowParts {
       number: count + 1,
       block,
       fromMs: nowMs,
-      ...BOXES.none(),
+      sums: SUMS.none(),
       frames: 0,
       framesBefore: 0,
       allBoxes: 0,
@@ -260,7 +289,7 @@ export class ShadowParts {
 
 /** Begins a block. */
 function clear(one: Part): void {
-  Object.assign(one, BOXES.none(), { frames: 0 });
+  Object.assign(one, { sums: SUMS.none(), frames: 0 });
 }
 
 function keyOf(stream: string, label: string): string {

@@ -3,18 +3,30 @@ import { isDisturbed } from '../../../frame/telemetry/interference.ts';
 import type { SideObservation } from '../../../wire/protocol/rollout-records.ts';
 import { BlockSeries, blockSeriesState } from './block-series.ts';
 import { alignSides, type Sides } from './compare-sides.ts';
-import { type Baseline, type Guard, type SideFigures, TAIL_SHARE } from './guards/guard.ts';
-import { GUARD_NAMES, GUARDS } from './guards/guards.ts';
+import { type LatencyPercentiles, type Ratio, type SideCounts, type SideFigures, TAIL_SHARE } from './guards/guard.ts';
+import { GUARD_NAMES, type GuardName, guardOf } from './guards/guards.ts';
 import { countAbove, countsIn, ratio } from './observed.ts';
 import { SILENT_MS } from './rollout-machine.ts';
-import type { LatencyPercentiles } from './stream-parts.ts';
 
-/** The columns of all guards, by name. What the stream's own baseline predicts is for the same frames and time. */
-const COLUMNS: Readonly<Record<string, (figures: SideFigures) => number>> = Object.assign(
-  { frames: ({ frames }: SideFigures) => frames },
-  ...GUARD_NAMES.map((name) => {
-    const { bySides }: Guard = GUARDS[name];
-    return bySides === null || bySides === 'tail' ? {} : { [`${name}.a`]: bySides.a, [`${name}.b`]: bySides.b };
+/** A column of a guard; what the stream's own baseline predicts is for the same frames and time. */
+interface Column {
+  readonly guard: GuardName;
+  readonly of: (figures: SideFigures) => number;
+}
+/** The columns of all guards, by name. */
+const COLUMNS: Readonly<Record<string, Column>> = Object.assign(
+  {},
+  ...GUARD_NAMES.map((guard) => {
+    const { bySides } = guardOf(guard);
+    if (bySides === undefined || bySides === 'tail') return {};
+    return { [`${guard}.a`]: { guard, of: bySides.a }, [`${guard}.b`]: { guard, of: bySides.b } };
+  }),
+);
+/** What guards compare with the time before the step, by guard. */
+const USUAL: ReadonlyMap<GuardName, Ratio<SideCounts>> = new Map(
+  GUARD_NAMES.flatMap((guard) => {
+    const { bySides } = guardOf(guard);
+    return typeof bySides === 'object' && bySides.usual !== undefined ? [[guard, bySides.usual]] : [];
   }),
 );
 
@@ -58,15 +70,14 @@ const QUIET_MS = 30_000;
 /** While the control had no turn for this long, the candidate is not compared: that time has no counterpart. */
 const TURN_MS = 60_000;
 
+/** Figures of one stream under the control, to which both sides of it are compared. */
 const baselineState = z.object({
   tailMs: z.number(),
   medianMs: z.number(),
-  fps: z.number(),
-  deviceMs: z.number(),
-  dropRatio: z.number(),
-  boxes: z.number(),
-  score: z.number(),
-}) satisfies z.ZodType<Baseline>;
+  /** `usual` of the guards that have one. */
+  usual: z.record(z.string(), z.number()),
+});
+type Baseline = Readonly<z.infer<typeof baselineState>>;
 
 /** A recent observation of a stream's control; the next baseline is made from these. */
 interface Recent extends SideObservation {
@@ -170,12 +181,16 @@ export class SideHistory {
 
   #rowOf(observation: SideObservation, baseline: Baseline): Row {
     const factors = observation.side === 'candidate' ? this.#factors : [1];
-    const figures = { ...observation, arrived: countsIn(observation).arrived, baseline };
+    const seen = { ...observation, arrived: countsIn(observation).arrived };
+    const columns = Object.entries(COLUMNS).map(([name, { guard, of }]) => [
+      name,
+      of({ ...seen, usual: baseline.usual[guard] ?? 0 }),
+    ]);
     const tails = factors.map((factor) => [
       tailColumn(factor),
       countAbove(observation.latenciesMs, baseline.tailMs * factor),
     ]);
-    return Object.fromEntries([...Object.entries(COLUMNS).map(([name, of]) => [name, of(figures)]), ...tails]);
+    return Object.fromEntries([['frames', observation.frames], ...columns, ...tails]);
   }
 
   /** Makes new baselines, and collects both sides anew, if the control of this step is far below the old ones. */
@@ -288,7 +303,7 @@ export class SideHistory {
 
   #newSides(state?: z.infer<typeof sidesState>): Sides {
     const series = (factors: readonly number[], saved: z.infer<typeof blockSeriesState> | undefined): BlockSeries =>
-      new BlockSeries({ ...BLOCKS, columns: [...Object.keys(COLUMNS), ...factors.map(tailColumn)] }, saved);
+      new BlockSeries({ ...BLOCKS, columns: ['frames', ...Object.keys(COLUMNS), ...factors.map(tailColumn)] }, saved);
     return { candidate: series(this.#factors, state?.candidate), control: series([1], state?.control) };
   }
 
@@ -343,25 +358,12 @@ function framesOf(recent: readonly Recent[]): number {
 function baselineOf(all: readonly Recent[]): Baseline {
   const calm = calmOf(all);
   const recent = framesOf(calm) >= FEWEST_BASELINE_FRAMES ? calm : all;
-  const sum = (of: (one: Recent) => number): number => recent.reduce((total, one) => total + of(one), 0);
   const sorted = recent.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => b - a);
-  const [frames, boxes, seconds] = [sum((one) => one.frames), sum((one) => one.boxes), sum((one) => one.seconds)];
+  const counts = recent.map((one) => ({ ...one, arrived: countsIn(one).arrived }));
+  const sum = (of: (one: SideCounts) => number): number => counts.reduce((total, one) => total + of(one), 0);
   return {
     tailMs: sorted[Math.floor(sorted.length * TAIL_SHARE)] ?? 0,
     medianMs: sorted[Math.floor(sorted.length / 2)] ?? 0,
-    fps: ratio(
-      sum((one) => one.fpsAttained * one.seconds),
-      seconds,
-    ),
-    deviceMs: sum(({ deviceMs }) => deviceMs) / frames,
-    dropRatio: ratio(
-      sum(({ dropped }) => dropped),
-      sum((one) => countsIn(one).arrived),
-    ),
-    boxes: boxes / frames,
-    score: ratio(
-      sum(({ scoreSum }) => scoreSum),
-      boxes,
-    ),
+    usual: Object.fromEntries([...USUAL].map(([guard, { a, b }]) => [guard, ratio(sum(a), sum(b))])),
   };
 }

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { shareOfLevel } from '../../../base/statistics/harm-evidence.ts';
 import { isDisturbed } from '../../../frame/telemetry/interference.ts';
 import type { SideObservation } from '../../../wire/protocol/rollout-records.ts';
-import type { PartRule, StreamBlock } from './guards/guard.ts';
-import { type GuardName, type GuardsConfig, STREAM_RULES } from './guards/guards.ts';
-import { countAbove, countsIn, countsOf } from './observed.ts';
+import type { LatencyPercentiles, StreamBlock, StreamRule } from './guards/guard.ts';
+import { declaredSums, type GuardName, type GuardsConfig, partMargin, STREAM_RULES } from './guards/guards.ts';
+import { countsIn, countsOf } from './observed.ts';
 import { type PartFinding, PartJudge, type PartLook, partEvidenceState, worstOf } from './part-finding.ts';
 
 /**
@@ -14,7 +14,9 @@ const BLOCK_SECONDS = 4;
 const BLOCK_FRAMES = 10;
 /** A block that lasts longer than this begins anew: figures that are minutes apart are not compared. */
 const MOST_BLOCK_MS = 600_000;
-const SUMS = countsOf('seconds', 'frames', 'dropped', 'arrived', 'slow', 'tail');
+/** Sums that rules declare, beside those that all have. */
+const DECLARED = declaredSums(STREAM_RULES);
+const SUMS = countsOf('seconds', 'frames', 'dropped', 'arrived', ...(DECLARED.keys() as Iterable<never>));
 
 const block = z.object({
   fromMs: z.number(),
@@ -42,15 +44,7 @@ const streamPart = z.object({
 });
 type StreamPart = z.infer<typeof streamPart>;
 
-const NEVER = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY] as const;
-
 export const streamPartsState = z.array(streamPart);
-
-/** Milliseconds. */
-export interface LatencyPercentiles {
-  readonly p50: number;
-  readonly p99: number;
-}
 
 /**
  * Rate, drops and latency of each stream, candidate against control in neighbouring turns: the failure of one camera of many hardly
@@ -58,7 +52,7 @@ export interface LatencyPercentiles {
  */
 export class StreamParts {
   readonly #guards: GuardsConfig;
-  readonly #judge: PartJudge<StreamBlock, PartRule<StreamBlock>>;
+  readonly #judge: PartJudge<StreamBlock, StreamRule>;
   readonly #streams = new Map<string, StreamPart>();
 
   constructor(guards: GuardsConfig, state?: z.infer<typeof streamPartsState>) {
@@ -74,11 +68,12 @@ export class StreamParts {
     this.#streams.set(name, found);
     const block = found[isDisturbed(seen.othersRatio) ? 'disturbed' : 'calm'];
     if (nowMs - block.fromMs > MOST_BLOCK_MS) beginBlock(block, nowMs);
-    const factor = 1 + this.#guards.p99.partMargin;
-    const [slowMs, tailMs] =
-      baseline === null ? NEVER : [baseline.p50 * factor, baseline.p99 * (side === 'control' ? 1 : factor)];
-    const late = { slow: countAbove(seen.latenciesMs, slowMs), tail: countAbove(seen.latenciesMs, tailMs) };
-    const more = { ...countsIn(seen), ...late };
+    const counts = countsIn(seen);
+    const own = [...DECLARED].map(([sum, { of, guard }]) => [
+      sum,
+      baseline === null ? 0 : of({ ...seen, arrived: counts.arrived }, baseline, partMargin(this.#guards, guard)),
+    ]);
+    const more = { ...counts, ...(Object.fromEntries(own) as object) };
     SUMS.add(block[side], more);
     if (side === 'candidate') {
       found.pace = seen.pace ?? null;

@@ -26,12 +26,10 @@ export const agreement = {
   unit: 'points',
   // Without frames that both sides inferred it is unknown whether boxes agree.
   needs: 'shadow',
-  bySides: null,
   byPairs: {
-    of: { a: ({ unmatched }) => unmatched, b: ({ boxes, candidateBoxes }) => boxes + candidateBoxes },
+    of: { a: (frame) => frame.filter(({ isMissing }) => isMissing).length, b: (frame) => frame.length },
     minus: 0,
   },
-  ofStreams: null,
   ofClasses: {
     agreement: {
       figure: ({ boxes, missed, candidateBoxes, extra }, partMargin) =>

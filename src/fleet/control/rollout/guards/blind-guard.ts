@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { range } from '../../../../settings/config/number.ts';
-import { boxesByPairs, type Guard } from './guard.ts';
+import { boxesByPairs, classRule, type Guard } from './guard.ts';
 
 /** Share of the control's sure boxes for which the candidate may have none, on a stream or of a class. */
 const MOST_SURE_LOST = 0.5;
@@ -26,9 +26,7 @@ export const blind = {
   harm: 'fall',
   unit: 'relative',
   needs: 'shadow',
-  bySides: null,
   byPairs: boxesByPairs,
-  ofStreams: null,
   ofClasses: {
     blind: {
       // Its boxes need not match, nor have the same class: labels have shown that it is right.
@@ -39,16 +37,21 @@ export const blind = {
       // What the old detector mistook for a class is rightly lost.
       harmful: (part) => (({ stream: 'fails', class: 'holds', 'class-of-stream': 'never' }) as const)[part],
     },
-    sure: {
+    sure: classRule({
+      sums: {
+        sureBoxes: ({ side, isSure }) => (side === 'control' && isSure ? 1 : 0),
+        sureLost: ({ side, isSure, isLost }) => (side === 'control' && isSure && isLost ? 1 : 0),
+      },
       figure: ({ sureBoxes, sureLost }) =>
         sureBoxes > 0 ? { figure: sureLost / sureBoxes, limit: MOST_SURE_LOST } : null,
       limit: () => MOST_SURE_LOST,
       says: (size, blocks) => `it has no box of any class for ${size} of the control's sure boxes in ${blocks}`,
       // One camera may show a statue that the control is sure of; a whole class is not made of statues.
       harmful: (part) => (({ stream: 'fails', class: 'fails', 'class-of-stream': 'never' }) as const)[part],
-    },
+    }),
   },
   advice:
     'Look at the boxes of both on the dashboard; if the control is the one that is wrong, "rollout promote" goes on without the guards.',
   judges: 'other-detector',
+  standsInFor: ['agreement', 'boxes'],
 } as const satisfies Guard;

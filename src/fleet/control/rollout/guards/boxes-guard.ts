@@ -14,10 +14,12 @@ export const boxes = {
   subject: 'the number of boxes',
   harm: 'change',
   unit: 'relative',
-  needs: null,
-  bySides: { a: ({ boxes }) => boxes, b: ({ baseline, frames }) => baseline.boxes * frames },
+  bySides: {
+    usual: { a: ({ boxes }) => boxes, b: ({ frames }) => frames },
+    a: ({ boxes }) => boxes,
+    b: ({ usual, frames }) => usual * frames,
+  },
   byPairs: boxesByPairs,
-  ofStreams: null,
   ofClasses: {
     boxesLost: {
       figure: ({ boxes, missed }, partMargin) => (boxes > 0 ? { figure: missed / boxes, limit: partMargin } : null),

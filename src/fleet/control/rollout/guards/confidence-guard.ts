@@ -1,4 +1,8 @@
-import { ABOUT_BOXES, type Guard, guardSettings } from './guard.ts';
+import { ABOUT_BOXES, boxesOf, type ComparedBox, type ComparedFrame, type Guard, guardSettings } from './guard.ts';
+
+function scoresOf(frame: ComparedFrame, wanted: ComparedBox['side']): number {
+  return frame.reduce((sum, { side, score }) => (side === wanted ? sum + score : sum), 0);
+}
 
 /** The candidate is as sure of its boxes. */
 export const confidence = {
@@ -6,14 +10,15 @@ export const confidence = {
   subject: 'the mean confidence',
   harm: 'fall',
   unit: 'points',
-  needs: null,
-  bySides: { a: ({ scoreSum, baseline, boxes }) => scoreSum - baseline.score * boxes, b: ({ boxes }) => boxes },
-  byPairs: {
-    of: { a: ({ candidateScores }) => candidateScores, b: ({ candidateBoxes }) => candidateBoxes },
-    minus: { a: ({ scores }) => scores, b: ({ boxes }) => boxes },
+  bySides: {
+    usual: { a: ({ scoreSum }) => scoreSum, b: ({ boxes }) => boxes },
+    a: ({ scoreSum, usual, boxes }) => scoreSum - usual * boxes,
+    b: ({ boxes }) => boxes,
   },
-  ofStreams: null,
-  ofClasses: null,
+  byPairs: {
+    of: { a: (frame) => scoresOf(frame, 'candidate'), b: (frame) => boxesOf(frame, 'candidate') },
+    minus: { a: (frame) => scoresOf(frame, 'control'), b: (frame) => boxesOf(frame, 'control') },
+  },
   advice: ABOUT_BOXES,
   judges: 'same-detector',
 } as const satisfies Guard;

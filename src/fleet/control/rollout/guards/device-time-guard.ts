@@ -14,10 +14,10 @@ export const deviceTime = {
   harm: 'rise',
   unit: 'relative',
   needs: 'cpu-time',
-  bySides: { a: ({ deviceMs }) => deviceMs, b: ({ baseline, frames }) => baseline.deviceMs * frames },
-  byPairs: null,
-  ofStreams: null,
-  ofClasses: null,
+  bySides: {
+    usual: { a: ({ deviceMs }) => deviceMs, b: ({ frames }) => frames },
+    a: ({ deviceMs }) => deviceMs,
+    b: ({ usual, frames }) => usual * frames,
+  },
   advice: ABOUT_SPEED,
-  judges: 'any',
 } as const satisfies Guard;

@@ -12,12 +12,11 @@ export const drops = {
   subject: 'the share of frames dropped',
   harm: 'rise',
   unit: 'points',
-  needs: null,
   bySides: {
-    a: ({ dropped, baseline, arrived }) => dropped - baseline.dropRatio * arrived,
+    usual: { a: ({ dropped }) => dropped, b: ({ arrived }) => arrived },
+    a: ({ dropped, usual, arrived }) => dropped - usual * arrived,
     b: ({ arrived }) => arrived,
   },
-  byPairs: null,
   ofStreams: {
     drops: {
       figure: ({ candidate, control, controlSum }, partMargin) => {
@@ -29,7 +28,5 @@ export const drops = {
       says: (size, blocks) => `${size} of the frames are dropped in ${blocks}`,
     },
   },
-  ofClasses: null,
   advice: ABOUT_SPEED,
-  judges: 'any',
 } as const satisfies Guard;

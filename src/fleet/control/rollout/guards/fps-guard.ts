@@ -15,13 +15,11 @@ export const fps = {
   subject: 'the rate of frames attained',
   harm: 'fall',
   unit: 'relative',
-  needs: null,
   bySides: {
+    usual: { a: ({ fpsAttained, seconds }) => fpsAttained * seconds, b: ({ seconds }) => seconds },
     a: ({ isOwnRate, frames, fpsAttained, seconds }) => (isOwnRate ? frames : fpsAttained * seconds),
-    b: ({ isOwnRate, arrived, baseline, pace, seconds }) =>
-      isOwnRate ? arrived : wantedFps(baseline.fps, pace) * seconds,
+    b: ({ isOwnRate, arrived, usual, pace, seconds }) => (isOwnRate ? arrived : wantedFps(usual, pace) * seconds),
   },
-  byPairs: null,
   ofStreams: {
     fps: {
       figure: ({ candidate, control, pace, isOwnRate }, partMargin) => {
@@ -36,7 +34,5 @@ export const fps = {
       says: (size, blocks) => `the rate falls by ${size} in ${blocks}`,
     },
   },
-  ofClasses: null,
   advice: ABOUT_SPEED,
-  judges: 'any',
 } as const satisfies Guard;

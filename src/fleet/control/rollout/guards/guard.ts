@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Detection } from '../../../../base/core/detection.ts';
 import { range } from '../../../../settings/config/number.ts';
 import type { SideObservation } from '../../../../wire/protocol/rollout-records.ts';
 import type { Counts } from '../observed.ts';
@@ -9,84 +10,64 @@ interface GuardMargin {
   readonly margin: number;
 }
 
-/** Figures of one stream under the control, to which both sides of it are compared. */
-export interface Baseline {
-  readonly tailMs: number;
-  readonly medianMs: number;
-  readonly fps: number;
-  readonly deviceMs: number;
-  readonly dropRatio: number;
-  readonly boxes: number;
-  readonly score: number;
-}
-
-/** What a side of a stream did, and what its own baseline says of it. */
-export interface SideFigures extends SideObservation {
-  /** Frames published, dropped and failed. */
+/** What one side of a stream did in a second or so, and how many frames that side was given: published, dropped and failed. */
+export interface SideCounts extends SideObservation {
   readonly arrived: number;
-  readonly baseline: Baseline;
 }
 
-/** A frame that both sides inferred. */
-export interface PairFigures {
-  readonly boxes: number;
-  readonly candidateBoxes: number;
-  /** Of both sides, without a counterpart. */
-  readonly unmatched: number;
-  /** Sums of the scores. */
-  readonly scores: number;
-  readonly candidateScores: number;
+/** What a side of a stream did, and what the guard's own baseline of this stream says. */
+export interface SideFigures extends SideCounts {
+  /** `usual` of the guard, of the control just before the step; 0 if it has no `usual`. */
+  readonly usual: number;
 }
+
+/** A box that one side publishes on a frame that both infer, and whether the other side has it. */
+export interface ComparedBox extends Detection {
+  readonly side: 'control' | 'candidate';
+  /** Its score is far above the threshold. */
+  readonly isSure: boolean;
+  /** Small by COCO's measure. */
+  readonly isSmall: boolean;
+  /** The other side has no box of this class there. */
+  readonly isMissing: boolean;
+  /** The other side has no box there of any class, and of any score that it reports. */
+  readonly isLost: boolean;
+}
+
+/** All boxes that either side publishes on a frame that both infer. */
+export type ComparedFrame = readonly ComparedBox[];
 
 /** Two columns that are summed over blocks of time, and compared as `a` for each `b`. */
-interface Ratio<Figures> {
+export interface Ratio<Figures> {
   readonly a: (figures: Figures) => number;
   readonly b: (figures: Figures) => number;
 }
 
-/** What one side of a stream did in a block. */
-type StreamSums = Counts<
-  | 'seconds'
-  | 'frames'
-  | 'dropped'
-  | 'arrived'
-  /** Latencies above the baseline's median times 1 + limit. */
-  | 'slow'
-  /** Latencies above the baseline's 99th percentile, for the candidate times 1 + limit. */
-  | 'tail'
->;
+/** Percentiles of a stream's latency under the control, in milliseconds. */
+export interface LatencyPercentiles {
+  readonly p50: number;
+  readonly p99: number;
+}
 
-/** Both sides of a stream in neighbouring turns. */
-export interface StreamBlock {
-  readonly candidate: Readonly<StreamSums>;
-  readonly control: Readonly<StreamSums>;
+/** Counts of a side that every rule on streams has. */
+type SideSum = 'seconds' | 'frames' | 'dropped' | 'arrived';
+/** Counts of boxes that every rule on classes has: of each side, and those that the other side lacks. */
+type BoxSum = 'boxes' | 'missed' | 'candidateBoxes' | 'extra';
+
+/** Both sides of a stream in neighbouring turns, with the sums that a rule declares. */
+export interface StreamBlock<Sum extends string = never> {
+  readonly candidate: Readonly<Counts<SideSum | Sum>>;
+  readonly control: Readonly<Counts<SideSum | Sum>>;
   /** All of the control in this step. */
-  readonly controlSum: Readonly<StreamSums>;
+  readonly controlSum: Readonly<Counts<SideSum | Sum>>;
   /** See `SideObservation`; null if both sides are to have the same rate. */
   readonly pace: SideObservation['pace'] | null;
   /** See `SideObservation`. */
   readonly isOwnRate: boolean;
 }
 
-/** Boxes of a stream, a class, or a class of a stream on frames that both sides inferred, in a block. */
-export type ClassBlock = Readonly<
-  Counts<
-    /** Boxes that the control publishes, and those of them that the candidate lacks. */
-    | 'boxes'
-    | 'missed'
-    /** Boxes that the candidate publishes, and those of them that the control lacks. */
-    | 'candidateBoxes'
-    | 'extra'
-    /** Boxes of both sides whose score is far above the threshold. */
-    | 'sure'
-    /** Those of the control among them, and how many the candidate has no box for, of any class and any score that it reports. */
-    | 'sureBoxes'
-    | 'sureLost'
-    /** Small boxes of both sides by COCO's measure, and those that the other side lacks. */
-    | 'small'
-    | 'smallAlone'
-  >
->;
+/** Boxes of a stream, a class, or a class of a stream on frames that both sides inferred, in a block, with the sums that a rule declares. */
+export type ClassBlock<Sum extends string = never> = Readonly<Counts<BoxSum | Sum>>;
 
 /** A figure of a block, and the limit beyond which it is harm. */
 interface BlockFigure {
@@ -104,18 +85,43 @@ export interface PartRule<Block> {
   readonly says: (size: string, blocks: string, partMargin: number) => string;
 }
 
+/** What an observation of a side adds to a sum. */
+type SideAdds = (seen: SideCounts, usual: LatencyPercentiles, partMargin: number) => number;
+
+/** How single streams are judged. */
+export interface StreamRule extends PartRule<StreamBlock> {
+  /** Sums of its own, by a name that no other rule has. They are 0 for a stream that has no percentiles yet. */
+  readonly sums?: Readonly<Record<string, SideAdds>>;
+}
+
 /** A part of the detections: all of a stream, a class on all streams, or a class on one stream. */
 export type DetectionPart = 'stream' | 'class' | 'class-of-stream';
 
+/** What a box adds to a sum of its class and stream. */
+type BoxAdds = (box: ComparedBox) => number;
+
 /** How detections are judged in parts. */
 export interface ClassRule extends PartRule<ClassBlock> {
+  /** Sums of its own, by a name that no other rule has. */
+  readonly sums?: Readonly<Record<string, BoxAdds>>;
   /** What certain harm does: it fails the guard, or holds it until a person decides. never: such parts are not judged. */
   readonly harmful: (part: DetectionPart) => 'fails' | 'holds' | 'never';
 }
 
+/** Makes a rule with sums of its own, whose names its `figure` then has. */
+export function streamRule<const Sum extends string>(
+  rule: PartRule<StreamBlock<Sum>> & { readonly sums: Readonly<Record<Sum, SideAdds>> },
+): StreamRule {
+  return rule as unknown as StreamRule;
+}
+export function classRule<const Sum extends string>(
+  rule: PartRule<ClassBlock<Sum>> & { readonly sums: Readonly<Record<Sum, BoxAdds>> } & Pick<ClassRule, 'harmful'>,
+): ClassRule {
+  return rule as unknown as ClassRule;
+}
+
 /**
  * A guard that compares the candidate with the control in a step. `guards.ts` lists all; nothing else depends on a particular one.
- * A field is null if the guard has no such rule.
  */
 export interface Guard {
   /** Its section of a guards file: with `partMargin` if it judges parts. */
@@ -125,23 +131,28 @@ export interface Guard {
   /** The direction that does harm. */
   readonly harm: 'rise' | 'fall' | 'change';
   readonly unit: 'relative' | 'points';
-  /** Not every roll-out has them: frames that both sides infer, the CPU time of inferences. */
-  readonly needs: 'shadow' | 'cpu-time' | null;
-  /** Compares what both sides did, all streams together, or the 99th percentile of latency. */
-  readonly bySides: Ratio<SideFigures> | 'tail' | null;
+  /** What not every roll-out has: frames that both sides infer, the CPU time of inferences. */
+  readonly needs?: 'shadow' | 'cpu-time';
+  /**
+   * Compares what both sides did, all streams together, or the 99th percentile of latency. `usual` is the figure of the control of one
+   * stream before the step, by which cameras that differ can be added up.
+   */
+  readonly bySides?: (Ratio<SideFigures> & { readonly usual?: Ratio<SideCounts> }) | 'tail';
   /**
    * The figure on frames that both sides inferred, all streams together: a ratio less a number or another ratio. Taken instead of the
    * sides as soon as there are such frames.
    */
-  readonly byPairs: { readonly of: Ratio<PairFigures>; readonly minus: Ratio<PairFigures> | number } | null;
+  readonly byPairs?: { readonly of: Ratio<ComparedFrame>; readonly minus: Ratio<ComparedFrame> | number };
   /** Judges each stream by itself; by the name under which the evidence is kept. */
-  readonly ofStreams: Readonly<Record<string, PartRule<StreamBlock>>> | null;
+  readonly ofStreams?: Readonly<Record<string, StreamRule>>;
   /** Judges each stream, class, and class of a stream on frames that both sides inferred. */
-  readonly ofClasses: Readonly<Record<string, ClassRule>> | null;
+  readonly ofClasses?: Readonly<Record<string, ClassRule>>;
   /** What to do after it has rolled a candidate back, in one sentence. */
   readonly advice: string;
-  /** Which candidates it judges: the same detector as the control, another one whose boxes differ rightly, or both. */
-  readonly judges: 'same-detector' | 'other-detector' | 'any';
+  /** Which candidates it judges: the same detector as the control, or another one whose boxes differ rightly. Absent: both. */
+  readonly judges?: 'same-detector' | 'other-detector';
+  /** Judges every candidate if all of these guards are off: boxes are never wholly unwatched. */
+  readonly standsInFor?: readonly string[];
 }
 
 /** Advice after guards of boxes, and of speed. */
@@ -150,9 +161,17 @@ export const ABOUT_BOXES =
 export const ABOUT_SPEED =
   'If that is acceptable, start it again with a larger margin in --guards FILE; else try a smaller input size, another precision or fewer streams.';
 
+/** Number of boxes that a side publishes on a frame. */
+export function boxesOf(frame: ComparedFrame, side: ComparedBox['side']): number {
+  return frame.filter((box) => box.side === side).length;
+}
+
 /** The relative difference of the number of boxes. */
 export const boxesByPairs = {
-  of: { a: ({ candidateBoxes }: PairFigures) => candidateBoxes, b: ({ boxes }: PairFigures) => boxes },
+  of: {
+    a: (frame: ComparedFrame) => boxesOf(frame, 'candidate'),
+    b: (frame: ComparedFrame) => boxesOf(frame, 'control'),
+  },
   minus: 1,
 };
 

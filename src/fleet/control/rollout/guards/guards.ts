@@ -23,20 +23,36 @@ type Guards = typeof GUARDS;
 export type GuardName = keyof Guards;
 export const GUARD_NAMES = Object.keys(GUARDS) as readonly GuardName[];
 
-/** A guard that judges parts. */
+/** A guard that judges parts, and so has a setting `partMargin`. */
 type PartGuardName = {
-  [G in GuardName]: Guards[G]['ofStreams'] | Guards[G]['ofClasses'] extends null ? never : G;
+  [G in GuardName]: Guards[G] extends { readonly ofStreams: object } | { readonly ofClasses: object } ? G : never;
 }[GuardName];
 /** A rule on parts, with its guard and the name of its evidence. */
 export type Named<Rule> = Rule & { readonly kind: string; readonly guard: PartGuardName };
+
+/** The guards, each with all that a guard may have. */
+export const guardOf = (name: GuardName): Guard => GUARDS[name];
 
 /** How evidence of single streams, and of classes, is judged. */
 export const STREAM_RULES = rulesOf(({ ofStreams }) => ofStreams);
 export const CLASS_RULES = rulesOf(({ ofClasses }) => ofClasses);
 
-function rulesOf<Rule>(part: (guard: Guard) => Readonly<Record<string, Rule>> | null): readonly Named<Rule>[] {
+function rulesOf<Rule>(part: (guard: Guard) => Readonly<Record<string, Rule>> | undefined): readonly Named<Rule>[] {
   return GUARD_NAMES.flatMap((guard) =>
-    Object.entries(part(GUARDS[guard]) ?? {}).map(([kind, rule]) => ({ ...rule, kind, guard: guard as PartGuardName })),
+    Object.entries(part(guardOf(guard)) ?? {}).map(([kind, rule]) => ({
+      ...rule,
+      kind,
+      guard: guard as PartGuardName,
+    })),
+  );
+}
+
+/** The sums that rules declare, by name, each with the guard of its rule. */
+export function declaredSums<Sum>(
+  rules: readonly Named<{ readonly sums?: Readonly<Record<string, Sum>> }>[],
+): ReadonlyMap<string, { readonly of: Sum; readonly guard: PartGuardName }> {
+  return new Map(
+    rules.flatMap(({ sums, guard }) => Object.entries(sums ?? {}).map(([name, of]) => [name, { of, guard }] as const)),
   );
 }
 

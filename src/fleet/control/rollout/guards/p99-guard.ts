@@ -1,5 +1,5 @@
-import { ratio } from '../observed.ts';
-import { ABOUT_SPEED, type Guard, guardSettingsWithParts, TAIL_SHARE } from './guard.ts';
+import { countAbove, ratio } from '../observed.ts';
+import { ABOUT_SPEED, type Guard, guardSettingsWithParts, streamRule, TAIL_SHARE } from './guard.ts';
 
 /** The share of frames above the tail may be this many times as large by chance. */
 const TAIL_SLACK = 2;
@@ -21,11 +21,14 @@ export const p99 = {
   subject: 'the 99th percentile of latency',
   harm: 'rise',
   unit: 'relative',
-  needs: null,
   bySides: 'tail',
-  byPairs: null,
   ofStreams: {
-    p99: {
+    p99: streamRule({
+      sums: {
+        // Latencies above the baseline's 99th percentile, of the candidate times the factor.
+        tail: ({ side, latenciesMs }, { p99 }, partMargin) =>
+          countAbove(latenciesMs, p99 * (side === 'control' ? 1 : 1 + partMargin)),
+      },
       figure: ({ candidate, control, controlSum }) => {
         if (candidate.frames === 0 || control.frames === 0) return null;
         const shares = [ratio(control.tail, control.frames), ratio(controlSum.tail, controlSum.frames), TAIL_SHARE];
@@ -34,8 +37,11 @@ export const p99 = {
       limit: () => TAIL_SHARE,
       says: (size, blocks, partMargin) =>
         `in ${blocks} ${size} of the frames take more than ${factorOf(partMargin)} times as long as 99 % of the control's`,
-    },
-    median: {
+    }),
+    median: streamRule({
+      sums: {
+        slow: ({ latenciesMs }, { p50 }, partMargin) => countAbove(latenciesMs, p50 * (1 + partMargin)),
+      },
       figure: ({ candidate, control }) => {
         if (candidate.frames === 0 || control.frames === 0) return null;
         const slow = candidate.slow / candidate.frames;
@@ -45,9 +51,7 @@ export const p99 = {
       limit: () => SLOW_TURNS,
       says: (size, blocks, partMargin) =>
         `in ${size} of ${blocks} most frames take more than ${factorOf(partMargin)} times as long as usual`,
-    },
+    }),
   },
-  ofClasses: null,
   advice: ABOUT_SPEED,
-  judges: 'any',
 } as const satisfies Guard;

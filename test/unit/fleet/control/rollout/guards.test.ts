@@ -2,14 +2,17 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { agreement } from '../../../../../src/fleet/control/rollout/guards/agreement-guard.ts';
 import { boxes } from '../../../../../src/fleet/control/rollout/guards/boxes-guard.ts';
-import { confidence } from '../../../../../src/fleet/control/rollout/guards/confidence-guard.ts';
-import { deviceTime } from '../../../../../src/fleet/control/rollout/guards/device-time-guard.ts';
 import { drops } from '../../../../../src/fleet/control/rollout/guards/drops-guard.ts';
 import { fps } from '../../../../../src/fleet/control/rollout/guards/fps-guard.ts';
 import type { Guard, StreamBlock } from '../../../../../src/fleet/control/rollout/guards/guard.ts';
-import { GUARD_NAMES, GUARDS, guardsConfig } from '../../../../../src/fleet/control/rollout/guards/guards.ts';
+import {
+  CLASS_RULES,
+  GUARD_NAMES,
+  guardOf,
+  guardsConfig,
+  STREAM_RULES,
+} from '../../../../../src/fleet/control/rollout/guards/guards.ts';
 import { p99 } from '../../../../../src/fleet/control/rollout/guards/p99-guard.ts';
-import { BOXES } from '../../../../../src/fleet/control/rollout/shadow-agreement.ts';
 import { configTable, describeSchema } from '../../../../../src/serve/pipeline/describe.ts';
 import { check } from '../../../../../src/settings/config/check.ts';
 
@@ -54,7 +57,7 @@ describe('a guard', () => {
     isOwnRate: false,
     ...change,
   });
-  const classes = BOXES.none();
+  const classes = { boxes: 0, missed: 0, candidateBoxes: 0, extra: 0 };
 
   it('gives no verdict without data', () => {
     const idle = { ...side, frames: 0, arrived: 0 };
@@ -85,9 +88,10 @@ describe('a guard', () => {
 
   it('p99 judges the tail by twice the share of the control, and most frames by the usual time', () => {
     const candidate = { ...side, tail: 8, slow: 60 };
-    expect(p99.ofStreams.p99.figure(block({ candidate }))).toEqual({ figure: 0.08, limit: 0.04 });
-    expect(p99.ofStreams.median.figure(block({ candidate }))).toEqual({ figure: 1, limit: 0.25 });
-    expect(p99.ofStreams.median.figure(block({ candidate, control: { ...side, slow: 30 } }))?.figure).toBe(0);
+    const slowControl = { ...side, slow: 30 };
+    expect(p99.ofStreams.p99.figure(block({ candidate }), 1)).toEqual({ figure: 0.08, limit: 0.04 });
+    expect(p99.ofStreams.median.figure(block({ candidate }), 1)).toEqual({ figure: 1, limit: 0.25 });
+    expect(p99.ofStreams.median.figure(block({ candidate, control: slowControl }), 1)?.figure).toBe(0);
     expect(p99.ofStreams.p99.says('8 %', '3 turns', 0.5)).toContain('more than 1.5 times as long');
   });
 
@@ -107,16 +111,25 @@ describe('a guard', () => {
   });
 
   it('without parts is confidence, and deviceTime, which needs CPU times', () => {
-    for (const { ofStreams, ofClasses } of [confidence, deviceTime])
-      expect([ofStreams, ofClasses]).toEqual([null, null]);
-    expect(deviceTime.needs).toBe('cpu-time');
+    for (const { ofStreams, ofClasses } of [guardOf('confidence'), guardOf('deviceTime')])
+      expect([ofStreams, ofClasses]).toEqual([undefined, undefined]);
+    expect(guardOf('deviceTime').needs).toBe('cpu-time');
   });
 
   it.each(GUARD_NAMES)('%s compares something, and names its evidence as no other does', (name) => {
-    const own: Guard = GUARDS[name];
-    expect(own.bySides ?? own.byPairs).not.toBeNull();
+    const own = guardOf(name);
+    expect(own.bySides ?? own.byPairs).toBeDefined();
     const kindsOf = ({ ofStreams, ofClasses }: Guard): string[] => Object.keys({ ...ofStreams, ...ofClasses });
-    const others = GUARD_NAMES.filter((other) => other !== name).flatMap((other) => kindsOf(GUARDS[other]));
+    const others = GUARD_NAMES.filter((other) => other !== name).flatMap((other) => kindsOf(guardOf(other)));
     expect(kindsOf(own).filter((kind) => others.includes(kind))).toEqual([]);
+    expect(own.standsInFor?.filter((other) => !(GUARD_NAMES as readonly string[]).includes(other)) ?? []).toEqual([]);
+  });
+
+  it.each([
+    ['streams', STREAM_RULES, ['seconds', 'frames', 'dropped', 'arrived', 'failed', 'lost', 'boxes', 'othersSeconds']],
+    ['classes', CLASS_RULES, ['boxes', 'missed', 'candidateBoxes', 'extra', 'sure']],
+  ])('of %s declares sums under names that nothing else has', (_, rules, common) => {
+    const names = [...common, ...rules.flatMap(({ sums }) => Object.keys(sums ?? {}))];
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
   });
 });

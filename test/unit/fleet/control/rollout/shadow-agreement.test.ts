@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Box, Detection } from '../../../../../src/base/core/detection.ts';
 import { encodeCounts } from '../../../../../src/base/geometry/rle.ts';
-import { BOXES, compareFrame, type ScoreRule } from '../../../../../src/fleet/control/rollout/shadow-agreement.ts';
+import { compareFrame, type ScoreRule } from '../../../../../src/fleet/control/rollout/shadow-agreement.ts';
 
 const RULE: ScoreRule = { controlThreshold: 0.5, candidateThreshold: 0.5, scoreSlack: 0.1 };
 
@@ -19,10 +19,18 @@ function compare(control: readonly Detection[], candidate: readonly Detection[],
     weak: boxes.filter(({ score }) => score < least).map((one) => ({ ...one, box: [...one.box] as Box })),
   }));
   const frame = { control: own!.published, candidate: other!.published };
-  const sums = BOXES.none();
   const weak = { control: own!.weak, candidate: other!.weak };
-  for (const more of compareFrame({ stream: 'gate', frame: 1, ...frame, weak }, rule).values()) BOXES.add(sums, more);
-  return sums;
+  const boxes = compareFrame({ stream: 'gate', frame: 1, ...frame, weak }, rule);
+  const [controls, candidates] = [
+    boxes.filter(({ side }) => side === 'control'),
+    boxes.filter(({ side }) => side === 'candidate'),
+  ];
+  return {
+    boxes: controls.length,
+    missed: controls.filter(({ isMissing }) => isMissing).length,
+    candidateBoxes: candidates.length,
+    extra: candidates.filter(({ isMissing }) => isMissing).length,
+  };
 }
 
 describe('compareFrame', () => {
@@ -94,6 +102,6 @@ describe('compareFrame', () => {
 
   it('of an older host, which sends no weak boxes, a box near the threshold is missed', () => {
     const frame = { stream: 'gate', frame: 1, control: [{ ...at(0.5), box: [0, 0, 9, 9] as Box }], candidate: [] };
-    expect(compareFrame(frame, RULE).get('person')).toMatchObject({ boxes: 1, missed: 1 });
+    expect(compareFrame(frame, RULE)).toMatchObject([{ label: 'person', side: 'control', isMissing: true }]);
   });
 });
