@@ -9,8 +9,7 @@ export function countsOf<const Name extends string>(...names: readonly Name[]) {
   const each = <T>(value: T): Record<Name, T> =>
     Object.fromEntries(names.map((name) => [name, value])) as Record<Name, T>;
   return {
-    // A sum that another version did not keep begins at 0.
-    state: z.object(each(z.number().default(0))),
+    state: z.object(each(z.number())),
     none: () => each(0),
     /** @param kept - share of the earlier counts that stays. */
     add(sums: Counts<Name>, more: Readonly<Counts<Name>>, kept = 1): void {
@@ -33,6 +32,15 @@ export function countsIn({ frames, dropped, failed, boxes, seconds, othersRatio 
     boxes,
     othersSeconds: othersRatio * seconds,
   };
+}
+
+/** What one side of a stream did in a second or so, and how many frames that side was given: published, dropped and failed. */
+export interface SideCounts extends SideObservation {
+  readonly arrived: number;
+}
+
+export function sideCounts(observation: SideObservation): SideCounts {
+  return { ...observation, arrived: countsIn(observation).arrived };
 }
 
 /** Mean share of the CPU that others took. */

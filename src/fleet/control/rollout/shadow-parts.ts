@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { shareOfLevel } from '../../../base/statistics/harm-evidence.ts';
-import type { ClassRule, ComparedBox, ComparedFrame, DetectionPart } from './guards/guard.ts';
+import type { BoxSum, ClassRule, ComparedBox, ComparedFrame, DetectionPart } from './guards/guard.ts';
 import { CLASS_RULES, declaredSums, type GuardName, type GuardsConfig } from './guards/guards.ts';
 import { type Counts, countsOf } from './observed.ts';
 import {
@@ -32,36 +32,24 @@ const FEWEST_FRAMES = 3;
 const SUSPECT_BOXES = 4;
 /** A stream whose control has boxes is judged after this many blocks with some. */
 export const JUDGED_BLOCKS = 5;
+const OTHER_CLASSES = 'other classes';
+const ALL = '';
 
 const by = (wanted: ComparedBox['side']) => (box: ComparedBox) => (box.side === wanted ? 1 : 0);
 const missingOf = (wanted: ComparedBox['side']) => (box: ComparedBox) => (box.isMissing ? by(wanted)(box) : 0);
+/** Those that all rules have; what a rule declares is added up beside them. */
+type ClassSum = BoxSum | 'sure';
+type ClassSums = Counts<ClassSum>;
 /** What a box adds to the sums of its class and stream. */
-const ADDS: Readonly<Record<string, (box: ComparedBox) => number>> = {
+const ADDS = Object.entries({
   boxes: by('control'),
   missed: missingOf('control'),
   candidateBoxes: by('candidate'),
   extra: missingOf('candidate'),
   sure: ({ isSure }) => (isSure ? 1 : 0),
   ...Object.fromEntries([...declaredSums(CLASS_RULES)].map(([name, { of }]) => [name, of])),
-};
-/** Those that all rules have; what a rule declares is added up beside them. */
-type BoxSum = 'boxes' | 'missed' | 'candidateBoxes' | 'extra' | 'sure';
-type ClassSums = Counts<BoxSum>;
-const SUMS = countsOf(...(Object.keys(ADDS) as BoxSum[]));
-
-/** Sums up the boxes of a frame by label; labels without a published box are left out. */
-function sumsOf(frame: ComparedFrame): Map<string, ClassSums> {
-  const classes = new Map<string, ClassSums>();
-  for (const box of frame) {
-    const added = Object.entries(ADDS).map(([name, of]) => [name, of(box)]);
-    const sums = classes.get(box.label) ?? SUMS.none();
-    classes.set(box.label, sums);
-    SUMS.add(sums, Object.fromEntries(added) as ClassSums);
-  }
-  return classes;
-}
-const OTHER_CLASSES = 'other classes';
-const ALL = '';
+} satisfies Record<string, (box: ComparedBox) => number>) as [ClassSum, (box: ComparedBox) => number][];
+const SUMS = countsOf(...ADDS.map(([name]) => name));
 
 const part = z.object({
   /** `''` means all streams or all classes. */
@@ -290,6 +278,17 @@ export class ShadowParts {
 /** Begins a block. */
 function clear(one: Part): void {
   Object.assign(one, { sums: SUMS.none(), frames: 0 });
+}
+
+/** Sums up the boxes of a frame by label; labels without a published box are left out. */
+function sumsOf(frame: ComparedFrame): Map<string, ClassSums> {
+  const classes = new Map<string, ClassSums>();
+  for (const box of frame) {
+    const sums = classes.get(box.label) ?? SUMS.none();
+    classes.set(box.label, sums);
+    for (const [name, of] of ADDS) sums[name] += of(box);
+  }
+  return classes;
 }
 
 function keyOf(stream: string, label: string): string {

@@ -3,32 +3,17 @@ import { isDisturbed } from '../../../frame/telemetry/interference.ts';
 import type { SideObservation } from '../../../wire/protocol/rollout-records.ts';
 import { BlockSeries, blockSeriesState } from './block-series.ts';
 import { alignSides, type Sides } from './compare-sides.ts';
-import { type LatencyPercentiles, type Ratio, type SideCounts, type SideFigures, TAIL_SHARE } from './guards/guard.ts';
-import { GUARD_NAMES, type GuardName, guardOf } from './guards/guards.ts';
-import { countAbove, countsIn, ratio } from './observed.ts';
+import { type LatencyPercentiles, TAIL_SHARE } from './guards/guard.ts';
+import { GUARD_NAMES, guardOf } from './guards/guards.ts';
+import { countAbove, countsOf, ratio, type SideCounts, sideCounts } from './observed.ts';
 import { SILENT_MS } from './rollout-machine.ts';
 
-/** A column of a guard; what the stream's own baseline predicts is for the same frames and time. */
-interface Column {
-  readonly guard: GuardName;
-  readonly of: (figures: SideFigures) => number;
-}
-/** The columns of all guards, by name. */
-const COLUMNS: Readonly<Record<string, Column>> = Object.assign(
-  {},
-  ...GUARD_NAMES.map((guard) => {
-    const { bySides } = guardOf(guard);
-    if (bySides === undefined || bySides === 'tail') return {};
-    return { [`${guard}.a`]: { guard, of: bySides.a }, [`${guard}.b`]: { guard, of: bySides.b } };
-  }),
-);
-/** What guards compare with the time before the step, by guard. */
-const USUAL: ReadonlyMap<GuardName, Ratio<SideCounts>> = new Map(
-  GUARD_NAMES.flatMap((guard) => {
-    const { bySides } = guardOf(guard);
-    return typeof bySides === 'object' && bySides.usual !== undefined ? [[guard, bySides.usual]] : [];
-  }),
-);
+/** The guards that compare figures of both sides. */
+const COMPARED = GUARD_NAMES.flatMap((guard) => {
+  const { bySides } = guardOf(guard);
+  return typeof bySides === 'object' ? [{ guard, ...bySides }] : [];
+});
+const COLUMNS: readonly string[] = ['frames', ...COMPARED.flatMap(({ guard }) => [`${guard}.a`, `${guard}.b`])];
 
 /** Names the column of latencies above this multiple of the baseline's tail. */
 export function tailColumn(factor: number): string {
@@ -74,8 +59,8 @@ const TURN_MS = 60_000;
 const baselineState = z.object({
   tailMs: z.number(),
   medianMs: z.number(),
-  /** `usual` of the guards that have one. */
-  usual: z.record(z.string(), z.number()),
+  /** `usual` of each guard. */
+  usual: countsOf(...COMPARED.map(({ guard }) => guard)).state,
 });
 type Baseline = Readonly<z.infer<typeof baselineState>>;
 
@@ -181,11 +166,15 @@ export class SideHistory {
 
   #rowOf(observation: SideObservation, baseline: Baseline): Row {
     const factors = observation.side === 'candidate' ? this.#factors : [1];
-    const seen = { ...observation, arrived: countsIn(observation).arrived };
-    const columns = Object.entries(COLUMNS).map(([name, { guard, of }]) => [
-      name,
-      of({ ...seen, usual: baseline.usual[guard] ?? 0 }),
-    ]);
+    const seen = sideCounts(observation);
+    // What the stream's own baseline predicts is for the same frames and time.
+    const columns = COMPARED.flatMap(({ guard, a, b }) => {
+      const figures = { ...seen, usual: baseline.usual[guard] };
+      return [
+        [`${guard}.a`, a(figures)],
+        [`${guard}.b`, b(figures)],
+      ];
+    });
     const tails = factors.map((factor) => [
       tailColumn(factor),
       countAbove(observation.latenciesMs, baseline.tailMs * factor),
@@ -303,7 +292,7 @@ export class SideHistory {
 
   #newSides(state?: z.infer<typeof sidesState>): Sides {
     const series = (factors: readonly number[], saved: z.infer<typeof blockSeriesState> | undefined): BlockSeries =>
-      new BlockSeries({ ...BLOCKS, columns: ['frames', ...Object.keys(COLUMNS), ...factors.map(tailColumn)] }, saved);
+      new BlockSeries({ ...BLOCKS, columns: [...COLUMNS, ...factors.map(tailColumn)] }, saved);
     return { candidate: series(this.#factors, state?.candidate), control: series([1], state?.control) };
   }
 
@@ -359,11 +348,13 @@ function baselineOf(all: readonly Recent[]): Baseline {
   const calm = calmOf(all);
   const recent = framesOf(calm) >= FEWEST_BASELINE_FRAMES ? calm : all;
   const sorted = recent.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => b - a);
-  const counts = recent.map((one) => ({ ...one, arrived: countsIn(one).arrived }));
+  const counts = recent.map(sideCounts);
   const sum = (of: (one: SideCounts) => number): number => counts.reduce((total, one) => total + of(one), 0);
   return {
     tailMs: sorted[Math.floor(sorted.length * TAIL_SHARE)] ?? 0,
     medianMs: sorted[Math.floor(sorted.length / 2)] ?? 0,
-    usual: Object.fromEntries([...USUAL].map(([guard, { a, b }]) => [guard, ratio(sum(a), sum(b))])),
+    usual: Object.fromEntries(
+      COMPARED.map(({ guard, usual }) => [guard, usual === undefined ? 0 : ratio(sum(usual.a), sum(usual.b))]),
+    ) as Baseline['usual'],
   };
 }

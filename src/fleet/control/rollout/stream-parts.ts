@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { shareOfLevel } from '../../../base/statistics/harm-evidence.ts';
 import { isDisturbed } from '../../../frame/telemetry/interference.ts';
 import type { SideObservation } from '../../../wire/protocol/rollout-records.ts';
-import type { LatencyPercentiles, StreamBlock, StreamRule } from './guards/guard.ts';
+import type { LatencyPercentiles, SideSum, StreamBlock, StreamRule } from './guards/guard.ts';
 import { declaredSums, type GuardName, type GuardsConfig, partMargin, STREAM_RULES } from './guards/guards.ts';
-import { countsIn, countsOf } from './observed.ts';
+import { countsOf, sideCounts } from './observed.ts';
 import { type PartFinding, PartJudge, type PartLook, partEvidenceState, worstOf } from './part-finding.ts';
 
 /**
@@ -16,7 +16,7 @@ const BLOCK_FRAMES = 10;
 const MOST_BLOCK_MS = 600_000;
 /** Sums that rules declare, beside those that all have. */
 const DECLARED = declaredSums(STREAM_RULES);
-const SUMS = countsOf('seconds', 'frames', 'dropped', 'arrived', ...(DECLARED.keys() as Iterable<never>));
+const SUMS = countsOf<SideSum>('seconds', 'frames', 'dropped', 'arrived', ...([...DECLARED.keys()] as SideSum[]));
 
 const block = z.object({
   fromMs: z.number(),
@@ -68,12 +68,12 @@ export class StreamParts {
     this.#streams.set(name, found);
     const block = found[isDisturbed(seen.othersRatio) ? 'disturbed' : 'calm'];
     if (nowMs - block.fromMs > MOST_BLOCK_MS) beginBlock(block, nowMs);
-    const counts = countsIn(seen);
-    const own = [...DECLARED].map(([sum, { of, guard }]) => [
+    const counts = sideCounts(seen);
+    const own = [...DECLARED].map(([sum, { of, guard }]): [string, number] => [
       sum,
-      baseline === null ? 0 : of({ ...seen, arrived: counts.arrived }, baseline, partMargin(this.#guards, guard)),
+      baseline === null ? 0 : of(counts, baseline, partMargin(this.#guards, guard)),
     ]);
-    const more = { ...counts, ...(Object.fromEntries(own) as object) };
+    const more = { ...counts, ...Object.fromEntries(own) };
     SUMS.add(block[side], more);
     if (side === 'candidate') {
       found.pace = seen.pace ?? null;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Detection } from '../../../../base/core/detection.ts';
 import { range } from '../../../../settings/config/number.ts';
 import type { SideObservation } from '../../../../wire/protocol/rollout-records.ts';
-import type { Counts } from '../observed.ts';
+import type { Counts, SideCounts } from '../observed.ts';
 
 /** Settings of every guard. */
 interface GuardMargin {
@@ -10,13 +10,8 @@ interface GuardMargin {
   readonly margin: number;
 }
 
-/** What one side of a stream did in a second or so, and how many frames that side was given: published, dropped and failed. */
-export interface SideCounts extends SideObservation {
-  readonly arrived: number;
-}
-
 /** What a side of a stream did, and what the guard's own baseline of this stream says. */
-export interface SideFigures extends SideCounts {
+interface SideFigures extends SideCounts {
   /** `usual` of the guard, of the control just before the step; 0 if it has no `usual`. */
   readonly usual: number;
 }
@@ -38,7 +33,7 @@ export interface ComparedBox extends Detection {
 export type ComparedFrame = readonly ComparedBox[];
 
 /** Two columns that are summed over blocks of time, and compared as `a` for each `b`. */
-export interface Ratio<Figures> {
+interface Ratio<Figures> {
   readonly a: (figures: Figures) => number;
   readonly b: (figures: Figures) => number;
 }
@@ -50,9 +45,9 @@ export interface LatencyPercentiles {
 }
 
 /** Counts of a side that every rule on streams has. */
-type SideSum = 'seconds' | 'frames' | 'dropped' | 'arrived';
+export type SideSum = 'seconds' | 'frames' | 'dropped' | 'arrived';
 /** Counts of boxes that every rule on classes has: of each side, and those that the other side lacks. */
-type BoxSum = 'boxes' | 'missed' | 'candidateBoxes' | 'extra';
+export type BoxSum = 'boxes' | 'missed' | 'candidateBoxes' | 'extra';
 
 /** Both sides of a stream in neighbouring turns, with the sums that a rule declares. */
 export interface StreamBlock<Sum extends string = never> {

@@ -30,8 +30,10 @@ type PartGuardName = {
 /** A rule on parts, with its guard and the name of its evidence. */
 export type Named<Rule> = Rule & { readonly kind: string; readonly guard: PartGuardName };
 
-/** The guards, each with all that a guard may have. */
-export const guardOf = (name: GuardName): Guard => GUARDS[name];
+/** Returns a guard, with all keys that a guard may have. */
+export function guardOf(name: GuardName): Guard {
+  return GUARDS[name];
+}
 
 /** How evidence of single streams, and of classes, is judged. */
 export const STREAM_RULES = rulesOf(({ ofStreams }) => ofStreams);

@@ -181,6 +181,20 @@ describe('the panel', () => {
     );
   });
 
+  it('refuses evidence without a sum or a baseline that its guards need: half of it would be wrong', () => {
+    const rig = new GuardRig().warmUp().run(60);
+    const saved = (): ReturnType<typeof rig.panel.snapshot> => JSON.parse(JSON.stringify(rig.panel.snapshot()));
+    expect(() => RolloutGuards.restore(rig.options, saved())).not.toThrow();
+    const without = [saved(), saved(), saved()] as const;
+    delete (without[0].shadowParts.parts[0]!.sums as Partial<Record<string, number>>).sureLost;
+    delete (without[1].streamParts[0]!.calm.candidate as Partial<Record<string, number>>).tail;
+    delete (without[2].sides.streams[0]!.baseline!.usual as Partial<Record<string, number>>).fps;
+    for (const snapshot of without)
+      expect(() => RolloutGuards.restore(rig.options, snapshot)).toThrow(
+        expect.objectContaining({ code: 'PROTOCOL_INVALID' }),
+      );
+  });
+
   it('forgets the candidate at a new step', () => {
     const rig = new GuardRig().warmUp().run(60, () => ({ latencyFactor: 3 }));
     rig.panel.reset(false);
