@@ -11,10 +11,10 @@ interface GuardMargin {
 }
 
 /** What a side of a stream did, and what the guard's own baseline of this stream says. */
-interface SideFigures extends SideCounts {
+type SideFigures = SideCounts & {
   /** `usual` of the guard, of the control just before the step; 0 if it has no `usual`. */
   readonly usual: number;
-}
+};
 
 /** A box that one side publishes on a frame that both infer, and whether the other side has it. */
 export interface ComparedBox extends Detection {
