@@ -11,6 +11,7 @@ import { calibrate } from '../src/network/compile/quantise/calibrate.ts';
 import { insertQuantisers } from '../src/network/compile/quantise/insert-quantisers.ts';
 import { layersFor } from '../src/network/compile/quantise/place-quantisers.ts';
 import { raiseOperatorSet } from '../src/network/compile/quantise/raise-operator-set.ts';
+import { factsOf } from '../src/settings/config/engines.ts';
 import { type BenchContext, preparedModel } from './support/bench-context.ts';
 import { grabFrames } from './support/clip.ts';
 import { denseNetwork } from './support/dense-network.ts';
@@ -133,9 +134,10 @@ async function denseFiles(
   const graph = raiseOperatorSet(
     importOnnx(await readFile(float.path), basename(float.path), new ExternalData(float.path)),
   );
-  const { able: layers } = layersFor(graph, engine);
-  const { mse } = await calibrate(graph, layers, engine, frames);
+  const style = factsOf(engine).network!.quantisers!;
+  const { able: layers } = layersFor(graph, style);
+  const { mse } = await calibrate(graph, layers, style, frames);
   const path = float.path.replace(/\.onnx$/, '-int8.onnx');
-  await writeFile(path, emitOnnx(insertQuantisers(graph, { style: engine, layers, ranges: mse })));
+  await writeFile(path, emitOnnx(insertQuantisers(graph, { style, layers, ranges: mse })));
   return { float, int8: { ...float, path } };
 }

@@ -5,7 +5,7 @@ import {
   engineAlone as runAlone,
 } from '../../src/lab/measure/engine-alone.ts';
 import { findOpenvino } from '../../src/network/store/openvino/openvino-place.ts';
-import type { EngineName } from '../../src/settings/config/model-config.ts';
+import type { EngineName } from '../../src/settings/config/engines.ts';
 import type { EngineRequest } from '../../src/wire/protocol/threads.ts';
 import type { BenchContext } from './bench-context.ts';
 import { grabFrames } from './clip.ts';

@@ -1,13 +1,7 @@
 import { MODEL_FAMILIES } from '../base/core/model.ts';
 import { check } from '../settings/config/check.ts';
-import {
-  ENGINES,
-  type ModelConfig,
-  modelConfig,
-  PRECISIONS,
-  PROVIDERS,
-  RESIZE_RULES,
-} from '../settings/config/model-config.ts';
+import { PROVIDERS } from '../settings/config/engines.ts';
+import { ENGINES, type ModelConfig, modelConfig, PRECISIONS, RESIZE_RULES } from '../settings/config/model-config.ts';
 import { type FlagsOf, flagTable, given } from './flag-values.ts';
 
 /** Properties of a network that its ONNX file does not contain. */

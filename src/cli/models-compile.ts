@@ -6,7 +6,8 @@ import { prepareModel } from '../frame/runtime/model/prepare-model.ts';
 import type { CocoAnnotations } from '../network/evaluate/coco-dataset.ts';
 import { findOpenvino, requireOpenvino } from '../network/store/openvino/openvino-place.ts';
 import { provideOnnxRuntime } from '../network/store/packages/provide-package.ts';
-import { type EngineName, parseInputSize } from '../settings/config/model-config.ts';
+import { type EngineName, enginesThat, isQuantised, type QuantisedEngine } from '../settings/config/engines.ts';
+import { parseInputSize } from '../settings/config/model-config.ts';
 import { calibrationFrames } from './calibration-frames.ts';
 import { type CliIo, JSON_FLAG, note, print, printJson, show, table, wrongCommand } from './cli-io.ts';
 import { annotationsFor } from './evaluate-model.ts';
@@ -98,7 +99,7 @@ async function compileInt8(name: string, flags: CompileFlags, io: CliIo): Promis
 
 /** Makes the INT8 file of a model for one engine. @throws QUANTISE_REFUSED, MODEL_*, ENGINE_UNAVAILABLE */
 export async function quantiseFor(
-  engine: 'onnx' | 'openvino',
+  engine: QuantisedEngine,
   name: string,
   request: {
     readonly flags: ModelFlags;
@@ -131,12 +132,12 @@ export async function quantiseFor(
   });
 }
 
-function enginesOf({ engine = 'auto' }: CompileFlags, io: CliIo): ('onnx' | 'openvino')[] {
-  if (engine === 'onnx' || engine === 'openvino') return [engine];
+function enginesOf({ engine = 'auto' }: CompileFlags, io: CliIo): QuantisedEngine[] {
+  if (engine !== 'auto' && isQuantised(engine)) return [engine];
   if (engine === 'auto') return findOpenvino(io.environment) === null ? ['onnx'] : ['openvino', 'onnx'];
   throw new SightlineError(
     'COMPILE_UNSUPPORTED',
-    `--engine ${engine}: does not compute in INT8 on this machine; expected onnx, openvino or auto`,
+    `--engine ${engine}: does not compute in INT8 on this machine; expected ${enginesThat(({ network }) => network?.quantisers !== undefined).join(', ')} or auto`,
   );
 }
 

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { SightlineError } from '../base/errors/sightline-error.ts';
-import { ENGINE_KINDS } from '../frame/infer/engine-kinds.ts';
 import { fileSettings } from '../frame/runtime/model/detector-request.ts';
 import { loadConfigured, manifestFolders } from '../frame/runtime/model/load-detector.ts';
 import { verifyCompiled } from '../frame/runtime/model/verify-prepared.ts';
@@ -8,6 +7,7 @@ import { type FetchState, fetchText } from '../network/store/fetch-progress.ts';
 import { findWeights } from '../network/store/find-weights.ts';
 import { listManifests, listUserManifests, type Manifest } from '../network/store/manifests.ts';
 import { findOpenvino } from '../network/store/openvino/openvino-place.ts';
+import { enginesThat, factsOf } from '../settings/config/engines.ts';
 import { type CliIo, JSON_FLAG, type JsonFlag, note, print, show, table } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable, required } from './flag-values.ts';
 import { GATEWAY_FLAGS, gatewayApi } from './gateway-client.ts';
@@ -133,24 +133,24 @@ async function list(flags: JsonFlag, io: CliIo): Promise<void> {
 const MAX_PICTURES = 16;
 
 /** Engines whose network is not the published one. */
-const COMPILING = ENGINE_KINDS.filter(({ network }) => network !== null && network !== 'wasm');
+const COMPILING = enginesThat(({ network }) => network !== null && network.format !== 'tfjs');
 
 /** Compares the engines and precisions that the flags select; without a flag, all of them. */
 async function verifyAll(name: string, flags: VerifyFlags, command: Command, io: CliIo): Promise<void> {
   const pictures = await picturesIn(flags.images, MAX_PICTURES);
   const isGiven = (flag: string) => command.getOptionValueSource(flag) === 'cli';
-  const kinds = COMPILING.filter(({ name }) => !isGiven('engine') || name === flags.engine);
-  if (kinds.length === 0) {
+  const engines = COMPILING.filter((engine) => !isGiven('engine') || engine === flags.engine);
+  if (engines.length === 0) {
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
-      `--engine ${flags.engine}: this engine does not use compiled models; expected one of ${COMPILING.map(({ name }) => name).join(', ')}`,
+      `--engine ${flags.engine}: this engine does not use compiled models; expected one of ${COMPILING.join(', ')}`,
     );
   }
   const openvinoLibrary = findOpenvino(io.environment)?.libraryPath;
   const rows: VerifiedRow[] = [];
   const missing = new Set<string>();
-  for (const { name: engine, precisions } of kinds) {
-    const floats = precisions.filter((precision) => precision !== 'int8');
+  for (const engine of engines) {
+    const floats = factsOf(engine).precisions.filter((precision) => precision !== 'int8');
     for (const precision of isGiven('precision') ? [modelConfigOf(flags).precision] : floats) {
       try {
         const model = await compiled(name, { ...flags, precision }, engine, io);

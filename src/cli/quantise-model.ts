@@ -9,6 +9,7 @@ import { ExternalData } from '../network/compile/onnx/external-data.ts';
 import { importOnnx } from '../network/compile/onnx/import-onnx.ts';
 import { type QuantisedGraph, quantiseGraph } from '../network/compile/quantise/quantise-graph.ts';
 import type { CocoAnnotations } from '../network/evaluate/coco-dataset.ts';
+import { factsOf, type QuantisedEngine } from '../settings/config/engines.ts';
 import { callMs, type TrialEngine, withEngine } from './candidate-runner.ts';
 import {
   labelledEvidence,
@@ -22,7 +23,7 @@ import {
 export interface QuantiseRequest {
   /** In f32, compiled for the engine. */
   readonly model: CompiledModel;
-  readonly on: TrialEngine & { readonly engine: 'onnx' | 'openvino' };
+  readonly on: TrialEngine & { readonly engine: QuantisedEngine };
   /** Calibration pictures, u8 [height, width, 3] RGB at the size of the input. */
   readonly frames: readonly Uint8Array[];
   readonly labels: { readonly annotations: CocoAnnotations; readonly images: string } | null;
@@ -41,7 +42,7 @@ export interface QuantiseReport
   extends Pick<QuantisedGraph, 'loss' | 'layers' | 'trials' | 'equalised' | 'isBiasCorrected'> {
   readonly model: string;
   readonly inputSize: string;
-  readonly engine: 'onnx' | 'openvino';
+  readonly engine: QuantisedEngine;
   readonly path: string;
   readonly measure: QuantiseEvidence['measure'];
   readonly floatFigure: number;
@@ -83,7 +84,7 @@ export async function quantiseModel(request: QuantiseRequest): Promise<QuantiseR
   const outputLoss = outputLossOf(model.spec);
   const quantised = await quantiseGraph({
     graph,
-    style: on.engine,
+    style: factsOf(on.engine).network!.quantisers!,
     frames,
     keepFloat,
     maxLoss,
@@ -148,7 +149,7 @@ async function measureSpeeds(model: CompiledModel, path: string, on: TrialEngine
   };
   return {
     f32: await timed(model.path, 'f32'),
-    bf16: on.engine === 'openvino' ? await timed(model.path, 'bf16') : null,
+    bf16: factsOf(on.engine).precisions.includes('bf16') ? await timed(model.path, 'bf16') : null,
     int8: await timed(path, 'int8'),
   };
 }

@@ -7,7 +7,7 @@ import { prepareModel } from '../../src/frame/runtime/model/prepare-model.ts';
 import { GraphBuilder } from '../../src/network/compile/graph-builder.ts';
 import { emitOnnx } from '../../src/network/compile/onnx/emit-onnx.ts';
 import { emitSavedModel } from '../../src/network/compile/tensorflow/emit-saved-model.ts';
-import type { EngineName } from '../../src/settings/config/model-config.ts';
+import type { EngineName } from '../../src/settings/config/engines.ts';
 import type { EngineRequest } from '../../src/wire/protocol/threads.ts';
 import { modelPlaces } from '../support/model-places.ts';
 import { openvinoLibrary } from '../support/openvino.ts';

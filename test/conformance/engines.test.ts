@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CompiledModel, OutputTensor } from '../../src/base/core/model.ts';
-import { ENGINE_KINDS, loadEngine } from '../../src/frame/infer/engine-kinds.ts';
+import { loadEngine } from '../../src/frame/infer/engine-kinds.ts';
 import type { InferenceEngine } from '../../src/frame/infer/inference-engine.ts';
 import { readOpenvinoFacts } from '../../src/frame/infer/openvino/facts.ts';
 import type { TensorflowEngine } from '../../src/frame/infer/tensorflow-engine.ts';
 import { nvidiaDriver } from '../../src/network/store/tensorflow/nvidia-driver.ts';
+import { ENGINE_NAMES } from '../../src/settings/config/engines.ts';
 import type { EngineRequest } from '../../src/wire/protocol/threads.ts';
 import { hasOpenvino } from '../support/openvino.ts';
 import { quantisedModel } from '../support/quantised-model.ts';
@@ -50,7 +51,7 @@ const cases: Case[] = [
 ];
 
 it('every engine has a case', () => {
-  expect(new Set(cases.map(({ engine }) => engine))).toEqual(new Set(ENGINE_KINDS.map(({ name }) => name)));
+  expect(new Set(cases.map(({ engine }) => engine))).toEqual(new Set(ENGINE_NAMES));
 });
 
 /** A picture that only depends on its seed, with large areas so that a detector finds something. */

@@ -156,11 +156,6 @@ export interface CompiledModel {
 }
 
 /**
- * What a network is compiled to: an ONNX file as ONNX Runtime or as OpenVINO runs it fastest, a SavedModel, or the published TFJS files.
- */
-export type NetworkKind = 'onnx' | 'openvino' | 'tensorflow' | 'wasm';
-
-/**
  * Name of an input of gated networks, which compute no class scores where objectness is too low for any box: f32 `[1]`, the
  * minimum objectness logit. -Infinity disables the gate.
  */

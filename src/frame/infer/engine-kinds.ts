@@ -1,5 +1,5 @@
 import { requireIntact } from '../../base/disk/artefact-hash.ts';
-import type { EngineName } from '../../settings/config/model-config.ts';
+import type { EngineName } from '../../settings/config/engines.ts';
 import type { EngineRequest } from '../../wire/protocol/threads.ts';
 import { fake } from './fake-engine.ts';
 import type { EngineKind, InferenceEngine } from './inference-engine.ts';
@@ -8,18 +8,9 @@ import { openvino } from './openvino-engine.ts';
 import { tensorflow } from './tensorflow-engine.ts';
 import { wasm } from './wasm-engine.ts';
 
-/** Every engine that a configuration can name, in the order in which they are compared. */
-const KINDS: { readonly [Name in EngineName]: EngineKind & { readonly name: Name } } = {
-  onnx,
-  openvino,
-  tensorflow,
-  wasm,
-  fake,
-};
+const KINDS: Readonly<Record<EngineName, EngineKind>> = { onnx, openvino, tensorflow, wasm, fake };
 
-export const ENGINE_KINDS: readonly EngineKind[] = Object.values(KINDS);
-
-/** Returns the kind of an engine. */
+/** Returns the code of an engine. */
 export function kindOf(engine: EngineName): EngineKind {
   return KINDS[engine];
 }

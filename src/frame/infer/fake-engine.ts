@@ -3,14 +3,9 @@ import type { EngineInfo, EngineRequest, FakeEngineOptions } from '../../wire/pr
 import { clockScore, readClock } from './clock-code.ts';
 import { batchSizesUpTo, type EngineKind, type InferenceEngine, notWarmed, ROWS_OUTPUT } from './inference-engine.ts';
 
-export const fake = {
-  name: 'fake',
-  providers: null,
-  network: null,
-  precisions: [],
-  threads: 'one-or-more',
+export const fake: EngineKind = {
   load: async (request) => new FakeEngine(request),
-} as const satisfies EngineKind;
+};
 
 /**
  * Takes a fixed time per call and returns the same boxes for every frame, or reads a camera's clock from the picture. For

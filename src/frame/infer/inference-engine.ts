@@ -1,7 +1,8 @@
 import { smallestGoodSize } from '../../base/core/batch-size.ts';
-import type { ComputePrecision, NetworkKind, OutputTensor } from '../../base/core/model.ts';
+import type { OutputTensor } from '../../base/core/model.ts';
 import { SightlineError } from '../../base/errors/sightline-error.ts';
-import type { EngineName, Provider } from '../../settings/config/model-config.ts';
+import type { Provider } from '../../settings/config/engines.ts';
+import type { Environment } from '../../settings/config/environment.ts';
 import type { EngineInfo, EngineRequest, EngineShare } from '../../wire/protocol/threads.ts';
 
 /**
@@ -128,26 +129,29 @@ export async function warmUp(
   return { batchSizes: warmed, warmMs };
 }
 
-/**
- * An engine that `model.engine` can name. Its file exports one, and `engine-kinds.ts` lists it: what the compiler, the runtime and the
- * optimiser need to know of it, and how it is loaded.
- */
+/** What an engine needs before it can be loaded. */
+interface ProvideOptions {
+  readonly environment: Environment;
+  /** `model.provider`. */
+  readonly provider: Provider;
+  /** Whether `model.engine` is `auto`. */
+  readonly isChosen: boolean;
+  readonly onNotice: (text: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The code of an engine; `src/settings/config/engines.ts` says what it takes and computes. Its file exports one, and `engine-kinds.ts` lists it. */
 export interface EngineKind {
-  readonly name: EngineName;
-  /** Values of `model.provider` that it takes, `cpu` for the files that `onnx` runs; null if it has one device, whatever that setting says. */
-  readonly providers: readonly Provider[] | null;
-  /** What the compiler makes for it; null if it needs no weights. */
-  readonly network: NetworkKind | null;
-  /** Formats that it can compute in, if the device can. */
-  readonly precisions: readonly ComputePrecision[];
-  /** Its files are f32, and it chooses the format when it loads one. Otherwise the file has the format. */
-  readonly choosesPrecision?: boolean;
-  /** Inference threads: always one; one unless `model.threads` says more; or one for each core while it computes on the CPU. */
-  readonly threads: 'one' | 'one-or-more' | 'each-core';
+  /**
+   * Fetches or finds its library, and says on which device it runs if that is not `model.provider`. Absent if there is nothing to do.
+   *
+   * @throws ENGINE_UNAVAILABLE if the library is neither here nor to be fetched, or has no such device.
+   */
+  readonly provide?: (options: ProvideOptions) => Promise<Partial<Pick<EngineRequest, 'provider' | 'openvinoLibrary'>>>;
   /**
    * Loads and warms it up.
    *
    * @throws ENGINE_UNAVAILABLE
    */
-  load(request: EngineRequest): Promise<InferenceEngine>;
+  readonly load: (request: EngineRequest) => Promise<InferenceEngine>;
 }

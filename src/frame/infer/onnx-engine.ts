@@ -18,15 +18,14 @@ import {
 import { checkedFacts } from './onnx-facts.ts';
 import { OptimisedGraph } from './optimised-graph.ts';
 
-export const onnx = {
-  name: 'onnx',
-  /** By their names in onnxruntime-node. */
-  providers: ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'],
-  network: 'onnx',
-  precisions: ['f32', 'f16', 'int8'],
-  threads: 'each-core',
+export const onnx: EngineKind = {
+  provide: async ({ environment: { cacheDir }, onNotice, signal }) => {
+    const { provideOnnxRuntime } = await import('../../network/store/packages/provide-package.ts');
+    await provideOnnxRuntime({ cacheDir, onNotice, signal });
+    return {};
+  },
   load: (request) => OnnxEngine.load(request),
-} as const satisfies EngineKind;
+};
 
 type Ort = typeof import('onnxruntime-node');
 

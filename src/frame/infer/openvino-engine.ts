@@ -20,15 +20,15 @@ import { deviceFacts } from './openvino/facts.ts';
 import { InferRequest, type InferRequestOptions } from './openvino/infer-request.ts';
 import { type Handle, OpenvinoLibrary } from './openvino/library.ts';
 
-export const openvino = {
-  name: 'openvino',
-  providers: ['cpu', 'gpu', 'npu', 'auto'],
-  network: 'openvino',
-  precisions: ['f32', 'bf16', 'f16', 'int8'],
-  choosesPrecision: true,
-  threads: 'each-core',
+export const openvino: EngineKind = {
+  provide: async ({ environment, provider }) => {
+    const { requireOpenvino } = await import('../../network/store/openvino/openvino-place.ts');
+    const { libraryPath: openvinoLibrary } = requireOpenvino(environment);
+    // The device determines the number of threads and how the model is compiled.
+    return { openvinoLibrary, provider: provider === 'auto' ? await bestDevice(openvinoLibrary) : provider };
+  },
   load: (request) => OpenvinoEngine.load(request),
-} as const satisfies EngineKind;
+};
 
 /**
  * OpenVINO through its C API. As with ONNX Runtime, each inference thread on a CPU runs one request at a time on one thread of the library.
@@ -181,5 +181,21 @@ function loadLibrary(path: string | undefined): OpenvinoLibrary {
     return OpenvinoLibrary.load(path);
   } catch (error) {
     throw unavailable('openvino', `cannot load ${path}: ${(error as Error).message}. ${OPENVINO_REMEDY}`, error);
+  }
+}
+
+/**
+ * Resolves provider `auto` for this machine: the first of `gpu`, `npu`, `cpu` that OpenVINO finds.
+ *
+ * @throws ENGINE_UNAVAILABLE if the library cannot be loaded.
+ */
+async function bestDevice(libraryPath: string): Promise<'gpu' | 'npu' | 'cpu'> {
+  const { probeOpenvino } = await import('../../network/store/openvino/probe-openvino.ts');
+  const { reasonOf, toolRunner } = await import('../../network/store/wheels/run-tool.ts');
+  try {
+    const { devices } = await probeOpenvino(libraryPath, toolRunner(new AbortController().signal));
+    return chooseDevice('auto', devices).name.split('.')[0]!.toLowerCase() as 'gpu' | 'npu' | 'cpu';
+  } catch (error) {
+    throw unavailable('openvino', `cannot load ${libraryPath}: ${reasonOf(error)}`, error);
   }
 }

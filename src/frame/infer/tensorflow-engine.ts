@@ -12,14 +12,11 @@ import {
 } from './inference-engine.ts';
 import { CHILD_DEPTH, type ChildResult, TensorflowChild } from './tensorflow/tensorflow-child.ts';
 
-export const tensorflow = {
-  name: 'tensorflow',
-  providers: ['cpu', 'cuda'],
-  network: 'tensorflow',
-  precisions: ['f32', 'f16'],
-  threads: 'one',
+export const tensorflow: EngineKind = {
+  // If `auto` chose it, it must use a GPU.
+  provide: async ({ isChosen }) => (isChosen ? { provider: 'cuda' } : {}),
   load: (request) => TensorflowEngine.load(request),
-} as const satisfies EngineKind;
+};
 
 export interface TensorflowLimits {
   /** The process is replaced when it holds this much more memory than after its warm-up. */

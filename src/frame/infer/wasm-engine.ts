@@ -14,14 +14,9 @@ import {
   warmUp,
 } from './inference-engine.ts';
 
-export const wasm = {
-  name: 'wasm',
-  providers: null,
-  network: 'wasm',
-  precisions: ['f32'],
-  threads: 'each-core',
+export const wasm: EngineKind = {
   load: (request) => WasmEngine.load(request),
-} as const satisfies EngineKind;
+};
 
 type Core = typeof import('@tensorflow/tfjs-core');
 

@@ -5,11 +5,11 @@ import { Incidents } from '../../base/flow/incidents.ts';
 import { unlessAborted } from '../../base/flow/unless-aborted.ts';
 import { comparisonText, type EngineChoice } from '../../network/store/engine-choices.ts';
 import type { DecoderConfig } from '../../settings/config/decoder-config.ts';
+import { type EngineName, enginesThat, factsOf, type Provider } from '../../settings/config/engines.ts';
 import { type PreviewConfig, previewConfig } from '../../settings/config/gateway.ts';
-import type { EngineName, ModelConfig, Provider } from '../../settings/config/model-config.ts';
+import type { ModelConfig } from '../../settings/config/model-config.ts';
 import type { EngineInfo, EngineRequest } from '../../wire/protocol/threads.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { ENGINE_KINDS, kindOf } from '../infer/engine-kinds.ts';
 import type { BatchSettings } from './inference/model-instance.ts';
 import { candidates } from './model/choose-engine.ts';
 import { type EngineOptions, prepareEngine } from './model/engine-request.ts';
@@ -37,13 +37,13 @@ export interface OpenOptions extends EngineOptions {
 /** @throws CONFIG_INVALID if the settings do not fit the configured engine. */
 function checkEngine({ engine, provider, threads = 1 }: ModelConfig): void {
   if (engine === 'auto') return;
-  const kind = kindOf(engine);
-  if (kind.providers !== null && !kind.providers.includes(provider))
+  const facts = factsOf(engine);
+  if (facts.providers !== null && !facts.providers.includes(provider))
     throw new SightlineError(
       'CONFIG_INVALID',
-      `model.provider: engine ${engine} supports ${kind.providers.join(', ')}, received ${provider}${ownerText(provider)}`,
+      `model.provider: engine ${engine} supports ${facts.providers.join(', ')}, received ${provider}${ownerText(provider)}`,
     );
-  if (kind.threads === 'one' && threads > 1)
+  if (facts.threads === 'one' && threads > 1)
     throw new SightlineError(
       'CONFIG_INVALID',
       `model.threads: engine ${engine} has one, received ${threads}. For another GPU, run another process of ` +
@@ -52,8 +52,8 @@ function checkEngine({ engine, provider, threads = 1 }: ModelConfig): void {
 }
 
 function ownerText(provider: Provider): string {
-  const owners = ENGINE_KINDS.filter(({ providers }) => providers?.includes(provider));
-  return owners.length === 1 ? `, a device of engine ${owners[0]!.name}` : '';
+  const owners = enginesThat(({ providers }) => providers?.includes(provider) === true);
+  return owners.length === 1 ? `, a device of engine ${owners[0]!}` : '';
 }
 
 /** Default number of lane threads. */
@@ -155,7 +155,7 @@ export function loadBeside(
  * takes one.
  */
 function inferenceThreads(model: ModelConfig, { engine, provider }: EngineRequest): number {
-  const { threads, providers } = kindOf(engine);
+  const { threads, providers } = factsOf(engine);
   if (threads === 'one') return 1;
   if (model.threads !== undefined) return model.threads;
   const isOnCpu = providers === null || provider === 'cpu';

@@ -1,7 +1,8 @@
 import { basename } from 'node:path';
-import type { NetworkKind, Precision } from '../../base/core/model.ts';
+import type { Precision } from '../../base/core/model.ts';
 import { readModel } from '../../base/disk/given-file.ts';
 import { SightlineError } from '../../base/errors/sightline-error.ts';
+import type { NetworkForm } from '../../settings/config/engines.ts';
 import type { CompileSource } from './compile-source.ts';
 import { addFront } from './front.ts';
 import { type Graph, i64Tensor, type Tensor } from './graph.ts';
@@ -21,8 +22,8 @@ import type { SizePx } from './tfjs/lowering.ts';
 import { readTfjs } from './tfjs/read-tfjs.ts';
 
 /** The target that a graph is built for. */
-export interface BuildTarget {
-  readonly engine: Exclude<NetworkKind, 'wasm'>;
+export interface BuildTarget extends Pick<NetworkForm, 'picture' | 'isArranged' | 'ranking'> {
+  readonly format: Exclude<NetworkForm['format'], 'tfjs'>;
   readonly size: SizePx;
   readonly batch: 'free' | number;
   readonly precision: Precision;
@@ -46,14 +47,14 @@ export async function buildGraph(source: CompileSource, target: BuildTarget): Pr
   }
 }
 
-async function build(source: CompileSource, { engine, size, batch, precision, isGated }: BuildTarget): Promise<Graph> {
+async function build(source: CompileSource, target: BuildTarget): Promise<Graph> {
+  const { size, batch, precision, isGated, picture = 'planes', isArranged = false, ranking = 'by-class' } = target;
   const published = { width: source.input.width, height: source.input.height };
   const [modelPath, ...dataPaths] = source.weightPaths as [string, ...string[]];
   let graph: Graph;
   let input: NetworkInput = { ...source.input, ...size };
   if (source.format === 'tfjs') {
     const output = Object.values(source.outputs)[0]!;
-    const ranking = engine === 'tensorflow' ? 'by-cell' : 'by-class';
     graph = importTfjs(await readTfjs(modelPath, dataPaths), size, published, output, ranking);
     input = { ...input, tensor: graph.inputs[0]!.name, layout: 'nchw' };
   } else {
@@ -65,8 +66,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     if (hasFixedGrids) graph = resizeGrids(graph, source.input, size);
     if (isBatchFreed(source.spec.family)) graph = freeBatch(replaceFocus(graph, input.tensor));
   }
-  const layout = engine === 'onnx' ? 'interleaved' : 'planes';
-  const fronted = addFront(optimise(graph, engine), input, batch === 'free' ? 'n' : batch, layout);
+  const fronted = addFront(optimise(graph, isArranged), input, batch === 'free' ? 'n' : batch, picture);
   const complete = removeUnused(renameOutputs(fronted, source.outputs, batch));
   const gated = isGated ? gateClasses(complete, size) : complete;
   return precision === 'f16' ? toHalf(gated) : gated;

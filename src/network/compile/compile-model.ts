@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { CompiledModel, ModelSpec, NetworkKind, Precision } from '../../base/core/model.ts';
+import type { CompiledModel, ModelSpec, Precision } from '../../base/core/model.ts';
 import { checkArtefact, type HashedFile, removeArtefact } from '../../base/disk/artefact-hash.ts';
 import { hashGiven, MODEL_FILE } from '../../base/disk/given-file.ts';
 import { SightlineError } from '../../base/errors/sightline-error.ts';
+import { type EngineName, factsOf, type NetworkForm } from '../../settings/config/engines.ts';
 import type { BuildTarget } from './build-graph.ts';
 import { type CompileJob, SAVED_MODEL_FILE } from './compile-job.ts';
 import type { CompileSource } from './compile-source.ts';
@@ -13,7 +14,7 @@ import { unsupported } from './refusals.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 
 export interface CompileOptions {
-  readonly engine: NetworkKind;
+  readonly engine: EngineName;
   readonly precision: Precision;
   /** Input size, if different from the published one; an error for families that are not fully convolutional. */
   readonly inputSize?: SizePx | undefined;
@@ -38,7 +39,7 @@ const SIZE_STEP_PX = 32;
  * engine cannot run this family).
  */
 export async function compileModel(source: CompileSource, options: CompileOptions): Promise<CompiledModel> {
-  const { engine, precision } = options;
+  const { precision } = options;
   const { size, batch, target } = targetOf(source, options);
   const spec: ModelSpec = { ...source.spec, input: { ...source.spec.input, ...size } };
   const sources = await hashFiles(source);
@@ -46,7 +47,7 @@ export async function compileModel(source: CompileSource, options: CompileOption
   const hash = hashOf(source, options, size, digests);
   const common = { spec, precision, hash };
   if (target === null) return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch, files: sources };
-  const format = engine === 'tensorflow' ? 'saved-model' : 'onnx';
+  const { format } = target;
   const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;
   const path = join(options.cacheDir, 'compiled', name);
   return { ...common, format, path, batch, files: [await artefactFor({ source, target, path }, format, options)] };
@@ -67,16 +68,17 @@ function targetOf(
   const { engine, precision } = options;
   const size = options.inputSize ?? { width: source.input.width, height: source.input.height };
   requireSize(source, size);
-  if (engine === 'wasm') return { size, batch: 1, target: null };
+  const { format, ...form } = formOf(engine);
+  if (format === 'tfjs') return { size, batch: 1, target: null };
   const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || isBatchFreed(source.spec.family);
   const batch = isBatchFree ? 'free' : source.batch;
-  return { size, batch, target: { engine, size, batch, precision, isGated: isGated(source, options) } };
+  return { size, batch, target: { ...form, format, size, batch, precision, isGated: isGated(source, options) } };
 }
 
 /** Finds an artefact in the cache, or compiles it. @throws MODEL_INTEGRITY if it does not stay as it was written. */
 async function artefactFor(
   job: CompileJob,
-  format: 'onnx' | 'saved-model',
+  format: BuildTarget['format'],
   { write, onDamaged }: CompileOptions,
 ): Promise<HashedFile> {
   const { path } = job;
@@ -104,26 +106,32 @@ async function artefactFor(
   );
 }
 
+/** An engine without a network is not compiled for. */
+function formOf(engine: EngineName): NetworkForm {
+  return factsOf(engine).network!;
+}
+
 function requireSupported(source: CompileSource, options: Omit<CompileOptions, 'cacheDir'>): void {
   const { name } = source.spec;
-  if (options.engine === 'openvino' && options.precision !== 'f32') {
+  const { engine } = options;
+  if (factsOf(engine).choosesPrecision === true && options.precision !== 'f32') {
     throw unsupported(
-      `${name}: a file for the openvino engine is f32, received ${options.precision}; the engine itself computes in another precision`,
+      `${name}: a file for the ${engine} engine is f32, received ${options.precision}; the engine itself computes in another precision`,
     );
   }
-  if (options.engine !== 'wasm') return;
+  if (formOf(engine).format !== 'tfjs') return;
   if (options.precision !== 'f32') {
-    throw unsupported(`${name}: the wasm engine computes in f32 only, received precision ${options.precision}`);
+    throw unsupported(`${name}: the ${engine} engine computes in f32 only, received precision ${options.precision}`);
   }
   if (source.format !== 'tfjs') {
     throw new SightlineError(
       'ENGINE_UNAVAILABLE',
-      `${name}: the wasm engine runs TensorFlow.js models only, and this one is published as ONNX; use --engine onnx or --model centernet`,
+      `${name}: the ${engine} engine runs TensorFlow.js models only, and this one is published as ONNX; use --engine onnx or --model centernet`,
     );
   }
   if (options.inputSize !== undefined && !isSameSize(options.inputSize, source.input)) {
     throw unsupported(
-      `${name}: the wasm engine runs the model as published, at ${source.input.width}x${source.input.height}; leave --input-size out or use --engine onnx`,
+      `${name}: the ${engine} engine runs the model as published, at ${source.input.width}x${source.input.height}; leave --input-size out or use --engine onnx`,
     );
   }
 }
@@ -147,7 +155,7 @@ function requireSize(source: CompileSource, size: SizePx): void {
 
 /** Gates class scores on CPUs only: on a GPU, waiting for the number of passing cells costs more than scoring all cells. */
 function isGated({ spec }: CompileSource, { engine, provider = 'cpu' }: Omit<CompileOptions, 'cacheDir'>): boolean {
-  return spec.family === 'yolox' && (engine === 'onnx' || engine === 'openvino') && provider === 'cpu';
+  return spec.family === 'yolox' && formOf(engine).gatesClasses === true && provider === 'cpu';
 }
 
 function isSameSize(a: SizePx, b: SizePx): boolean {

@@ -13,10 +13,10 @@ import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
 export async function writeArtefact({ source, target, path }: CompileJob): Promise<void> {
   const graph = await buildGraph(source, target);
   await mkdir(dirname(path), { recursive: true });
-  const bytes = target.engine === 'tensorflow' ? emitSavedModel(graph) : emitOnnx(graph);
+  const bytes = target.format === 'saved-model' ? emitSavedModel(graph) : emitOnnx(graph);
   await recordHash(path, createHash('sha256').update(bytes).digest('hex'));
   // Atomic, because another process may compile the same model at the same time. The same source gives the same bytes.
-  await (target.engine === 'tensorflow' ? writeWholeFolder(path, bytes) : writeWholeFile(path, bytes));
+  await (target.format === 'saved-model' ? writeWholeFolder(path, bytes) : writeWholeFile(path, bytes));
 }
 
 /** Writes a SavedModel atomically. Rename does not replace an existing folder, so a second writer drops its identical copy. */

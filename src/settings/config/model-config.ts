@@ -1,17 +1,15 @@
 import { z } from 'zod';
 import { MODEL_FAMILIES, READER_FAMILIES } from '../../base/core/model.ts';
+import { ENGINE_NAMES, PROVIDERS } from './engines.ts';
 import { range, whole } from './number.ts';
 
-export const ENGINES = ['auto', 'tensorflow', 'openvino', 'onnx', 'wasm', 'fake'] as const;
-export type EngineName = Exclude<(typeof ENGINES)[number], 'auto'>;
+export const ENGINES = ['auto', ...ENGINE_NAMES] as const;
 export const PRECISIONS = ['auto', 'f32', 'bf16', 'f16', 'int8'] as const;
 /**
  * How a picture is fitted into a model's input; `letterbox` centres it in a grey border, `crop` takes 224/256 of its shorter side from
  * the middle.
  */
 export const RESIZE_RULES = ['stretch', 'letterbox', 'letterbox-top-left', 'crop'] as const;
-export const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml', 'gpu', 'npu', 'auto'] as const;
-export type Provider = (typeof PROVIDERS)[number];
 
 const fake = z
   .strictObject({

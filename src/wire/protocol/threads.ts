@@ -10,7 +10,7 @@ import type { WireError } from '../../base/errors/sightline-error.ts';
 import type { SlotRingShape } from '../../base/flow/slot-ring.ts';
 import type { Rect, View } from '../../base/geometry/views.ts';
 import type { Ffmpeg } from '../../base/process/confinement.ts';
-import type { EngineName } from '../../settings/config/model-config.ts';
+import type { EngineName } from '../../settings/config/engines.ts';
 import type { LANE_KEYS, StreamConfig } from '../../settings/config/stream.ts';
 import type { StreamPackets } from './packets.ts';
 

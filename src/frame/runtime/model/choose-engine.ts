@@ -5,14 +5,14 @@ import { choiceText, type EngineChoice, EngineChoices } from '../../../network/s
 import { findOpenvino, type OpenvinoPlace, openvinoIdentity } from '../../../network/store/openvino/openvino-place.ts';
 import { findBindingPlace, readSetupRecord } from '../../../network/store/tensorflow/binding-place.ts';
 import { nvidiaDriver } from '../../../network/store/tensorflow/nvidia-driver.ts';
-import type { EngineName } from '../../../settings/config/model-config.ts';
+import { type EngineName, enginesThat } from '../../../settings/config/engines.ts';
 import type { EngineInfo, EngineRequest } from '../../../wire/protocol/threads.ts';
-import { type EngineOptions, isOpenvinoDevice, prepareEngine } from './engine-request.ts';
+import { type EngineOptions, prepareEngine } from './engine-request.ts';
 import { loadConfigured } from './load-detector.ts';
 import { runInChild } from './run-in-child.ts';
 
 /** Engines of which either can be the faster; a measurement decides. */
-const MEASURED_ENGINES = ['openvino', 'onnx'] as const;
+const MEASURED_ENGINES = enginesThat(({ isMeasured }) => isMeasured === true);
 /** Measurements per engine, taken in turn; the best one counts, so that a busy moment does not decide. */
 const ROUNDS = 2;
 
@@ -32,10 +32,10 @@ export interface EngineCandidates {
 export async function candidates(options: EngineOptions): Promise<EngineCandidates> {
   const { engine, provider, precision } = options.model;
   if (engine !== 'auto') return unmeasured(engine);
-  if (isOpenvinoDevice(provider) || precision === 'bf16') return unmeasured('openvino');
-  if (provider !== 'cpu') return unmeasured('onnx');
+  if (provider !== 'cpu') return unmeasured(firstThat(({ providers }) => providers?.includes(provider) === true));
+  if (precision === 'bf16') return unmeasured(firstThat(({ precisions }) => precisions.includes('bf16')));
   const { format } = await loadConfigured(options.model, options.environment);
-  const last: readonly EngineName[] = format === 'tfjs' ? ['wasm'] : [];
+  const last = enginesThat(({ network }) => network?.format === 'tfjs' && format === 'tfjs');
   if (hasTensorflowOnGpu(options.environment.cacheDir)) return unmeasured('tensorflow', 'onnx', ...last);
   const place = findOpenvino(options.environment);
   if (precision === 'int8') {
@@ -48,6 +48,11 @@ export async function candidates(options: EngineOptions): Promise<EngineCandidat
   const all = [...engines, ...last];
   // If none can run it, onnx says best what is wrong.
   return { engines: all.length === 0 ? ['onnx'] : all, choice };
+}
+
+/** The first engine of which these facts are true; there is one. */
+function firstThat(is: Parameters<typeof enginesThat>[0]): EngineName {
+  return enginesThat(is)[0]!;
 }
 
 function unmeasured(...engines: readonly EngineName[]): EngineCandidates {

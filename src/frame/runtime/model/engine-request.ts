@@ -1,17 +1,13 @@
 import type { CompiledModel } from '../../../base/core/model.ts';
-import { SightlineError } from '../../../base/errors/sightline-error.ts';
+import type { SightlineError } from '../../../base/errors/sightline-error.ts';
 import type { ModelRoots } from '../../../network/store/admit-model.ts';
 import { modelSpec } from '../../../network/store/manifests.ts';
-import { requireOpenvino } from '../../../network/store/openvino/openvino-place.ts';
-import { probeOpenvino } from '../../../network/store/openvino/probe-openvino.ts';
-import { provideOnnxRuntime } from '../../../network/store/packages/provide-package.ts';
-import { reasonOf, toolRunner } from '../../../network/store/wheels/run-tool.ts';
 import type { BatchConfig } from '../../../settings/config/batch.ts';
+import { type EngineName, factsOf } from '../../../settings/config/engines.ts';
 import type { Environment } from '../../../settings/config/environment.ts';
-import { type EngineName, type ModelConfig, parseInputSize } from '../../../settings/config/model-config.ts';
+import { type ModelConfig, parseInputSize } from '../../../settings/config/model-config.ts';
 import type { EngineRequest } from '../../../wire/protocol/threads.ts';
 import { kindOf } from '../../infer/engine-kinds.ts';
-import { chooseDevice } from '../../infer/openvino/device.ts';
 import { type DetectorRequest, fileSettings } from './detector-request.ts';
 import { loadDetector } from './load-detector.ts';
 import { prepareModel } from './prepare-model.ts';
@@ -28,11 +24,6 @@ export interface EngineOptions {
   readonly onNotice: (text: string) => void;
   /** Ends the preparations. */
   readonly signal?: AbortSignal | undefined;
-}
-
-/** Providers that only the openvino engine has: its devices besides the CPU. */
-export function isOpenvinoDevice(provider: ModelConfig['provider']): boolean {
-  return provider !== 'cpu' && kindOf('openvino').providers!.includes(provider);
 }
 
 /**
@@ -59,12 +50,9 @@ type Target = Pick<EngineRequest, 'engine' | 'provider' | 'openvinoLibrary'>;
 
 /** @throws ENGINE_UNAVAILABLE if the engine's library is neither here nor to be fetched, or has no such device. */
 async function targetOf({ model, environment, onNotice, signal }: EngineOptions, engine: EngineName): Promise<Target> {
-  if (engine === 'onnx') await provideOnnxRuntime({ cacheDir: environment.cacheDir, onNotice, signal });
-  if (engine !== 'openvino') return { engine, provider: providerOf(model, engine) };
-  const { libraryPath: openvinoLibrary } = requireOpenvino(environment);
-  // The device determines the number of threads and how the model is compiled.
-  const provider = model.provider === 'auto' ? await bestDevice(openvinoLibrary) : model.provider;
-  return { engine, provider, openvinoLibrary };
+  const provider = factsOf(engine).providers === null ? engine : model.provider;
+  const options = { environment, provider: model.provider, isChosen: model.engine === 'auto', onNotice, signal };
+  return { engine, provider, ...(await kindOf(engine).provide?.(options)) };
 }
 
 async function compiledModel(
@@ -75,7 +63,7 @@ async function compiledModel(
   const { modelPath, cacheDir } = environment;
   const settings = fileSettings(model);
   const places = { searchPath: modelPath, cacheDir, modelRoots };
-  if (kindOf(engine).network === null) return weightlessModel(model.name, { ...places, settings, inputSize });
+  if (factsOf(engine).network === null) return weightlessModel(model.name, { ...places, settings, inputSize });
   return prepareModel(model.name, {
     engine,
     precision: model.precision,
@@ -99,25 +87,4 @@ async function weightlessModel(name: string, request: DetectorRequest): Promise<
   const spec = modelSpec(await loadDetector(name, request));
   const input = { ...spec.input, ...(request.inputSize ?? {}) };
   return { spec: { ...spec, input }, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' };
-}
-
-/** If tensorflow was chosen by `auto`, it must use a GPU. */
-function providerOf({ engine: requested, provider }: ModelConfig, engine: EngineName): string {
-  if (engine === 'tensorflow') return requested === 'auto' ? 'cuda' : provider;
-  return kindOf(engine).providers === null ? engine : provider;
-}
-
-/**
- * Resolves provider `auto` for this machine: the first of `gpu`, `npu`, `cpu` that OpenVINO finds.
- *
- * @throws ENGINE_UNAVAILABLE if the library cannot be loaded.
- */
-async function bestDevice(libraryPath: string): Promise<'gpu' | 'npu' | 'cpu'> {
-  try {
-    const { devices } = await probeOpenvino(libraryPath, toolRunner(new AbortController().signal));
-    return chooseDevice('auto', devices).name.split('.')[0]!.toLowerCase() as 'gpu' | 'npu' | 'cpu';
-  } catch (error) {
-    const message = `engine openvino cannot load ${libraryPath}: ${reasonOf(error)}`;
-    throw new SightlineError('ENGINE_UNAVAILABLE', message, {}, { cause: error });
-  }
 }

@@ -6,8 +6,8 @@ import type { ModelRoots } from '../../../network/store/admit-model.ts';
 import { findWeights } from '../../../network/store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../../network/store/manifests.ts';
 import { findProvided } from '../../../network/store/packages/provide-package.ts';
-import { type EngineName, type ModelConfig, parseInputSize } from '../../../settings/config/model-config.ts';
-import { kindOf } from '../../infer/engine-kinds.ts';
+import { type EngineName, factsOf } from '../../../settings/config/engines.ts';
+import { type ModelConfig, parseInputSize } from '../../../settings/config/model-config.ts';
 import { readOnnxFacts, requirePrecision } from '../../infer/onnx-facts.ts';
 import { compileInChild } from './compile-in-child.ts';
 import type { FileSettings } from './detector-request.ts';
@@ -45,8 +45,7 @@ export interface PrepareOptions {
  * signal.
  */
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
-  const { network } = kindOf(options.engine);
-  if (network === null)
+  if (factsOf(options.engine).network === null)
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
       `--engine ${options.engine}: this engine does not use compiled models`,
@@ -58,7 +57,6 @@ export async function prepareModel(nameOrPath: string, options: PrepareOptions):
   const weightPaths = await findWeights(manifest, { ...options, onDamaged });
   const compiled = await compileModel(compileSource(manifest, weightPaths), {
     ...options,
-    engine: network,
     onDamaged,
     precision: filePrecision(options, manifest),
     write: (job) => compileInChild(job, options.signal),
@@ -79,10 +77,10 @@ export async function checkModel(
 ): Promise<void> {
   const { engine, precision, provider } = model;
   // What `auto` chooses is measured when it is loaded.
-  const { network } = engine === 'auto' ? { network: 'onnx' as const } : kindOf(engine);
-  if (network === null) return;
+  const reader = engine === 'auto' ? 'onnx' : engine;
+  if (factsOf(reader).network === null) return;
   const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
-  const options = { engine: network, provider, inputSize };
+  const options = { engine: reader, provider, inputSize };
   const ofFile = engine === 'auto' ? 'f32' : filePrecision({ engine, precision, provider }, manifest);
   await checkNetwork(compileSource(manifest, weightPaths), { ...options, precision: ofFile });
   // Whether an INT8 form was made of a float file is known where it is loaded.
@@ -104,7 +102,7 @@ export function filePrecision(
   { engine, precision, provider }: Pick<PrepareOptions, 'engine' | 'precision' | 'provider'>,
   { reported }: Pick<Manifest, 'reported'>,
 ): Precision {
-  const { choosesPrecision, precisions } = kindOf(engine);
+  const { choosesPrecision, precisions } = factsOf(engine);
   if (choosesPrecision === true) return 'f32';
   if (precision === 'auto') {
     const loss = reported?.f16Loss ?? Number.POSITIVE_INFINITY;

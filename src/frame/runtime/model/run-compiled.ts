@@ -1,5 +1,6 @@
 import type { CompiledModel, OutputTensor } from '../../../base/core/model.ts';
 import { ungate } from '../../../network/compile/verify/ungate.ts';
+import { enginesThat } from '../../../settings/config/engines.ts';
 import type { EngineRequest } from '../../../wire/protocol/threads.ts';
 import { loadEngine } from '../../infer/engine-kinds.ts';
 
@@ -8,9 +9,6 @@ import { loadEngine } from '../../infer/engine-kinds.ts';
  * well.
  */
 const FREE_BATCHES = [1, 3] as const;
-
-/** Default engine of each format. */
-const ENGINES = { onnx: 'onnx', 'saved-model': 'tensorflow', tfjs: 'wasm' } as const;
 
 export type RunHow = Partial<Pick<EngineRequest, 'engine' | 'provider' | 'precision' | 'openvinoLibrary'>>;
 
@@ -30,7 +28,7 @@ export async function runCompiled(
   const sizes = model.batch === 'free' ? FREE_BATCHES : [model.batch];
   const [smallest, largest] = [Math.min(...sizes), Math.max(...sizes)];
   const engine = await loadEngine({
-    engine: ENGINES[model.format],
+    engine: enginesThat(({ network }) => network?.format === model.format)[0]!,
     provider: 'cpu',
     ...how,
     model,

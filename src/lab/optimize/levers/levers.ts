@@ -1,9 +1,8 @@
 import { SightlineError } from '../../../base/errors/sightline-error.ts';
-import { kindOf } from '../../../frame/infer/engine-kinds.ts';
 import type { Runtime } from '../../../frame/runtime/runtime.ts';
 import { DECODE_TIME } from '../../../frame/telemetry/judge-overload.ts';
 import type { PipelineConfig } from '../../../serve/pipeline/pipeline.ts';
-import type { EngineName } from '../../../settings/config/model-config.ts';
+import { type EngineName, factsOf } from '../../../settings/config/engines.ts';
 import type { StreamConfig } from '../../../settings/config/stream.ts';
 import {
   FILE_SETTINGS,
@@ -191,7 +190,7 @@ const engine: Lever<Engine> = {
   read: ({ model }, _, chosen) => engineOf(model.engine, chosen),
   write: ({ model }, to) => [
     ['model.engine', to.engine],
-    ...((kindOf(to.engine).providers ?? ['cpu']).includes(model.provider) ? [] : [['model.provider', 'cpu'] as const]),
+    ...((factsOf(to.engine).providers ?? ['cpu']).includes(model.provider) ? [] : [['model.provider', 'cpu'] as const]),
   ],
 };
 
@@ -231,9 +230,9 @@ const inferenceThreads: Lever<number> = {
   chosenBy: ({ threads }) => threads.inference.length,
   read: ({ model }, _, chosen) => model.threads ?? chosen,
   // An engine that has one thread by itself refuses the setting above 1.
-  write: (_, to) => [['model.threads', kindOf(to.engine).threads === 'one' ? undefined : to.inferenceThreads]],
-  fit: ({ engine, inferenceThreads }) => (kindOf(engine).threads === 'one' ? 1 : inferenceThreads),
-  isPossible: ({ engine, inferenceThreads }) => kindOf(engine).threads !== 'one' || inferenceThreads === 1,
+  write: (_, to) => [['model.threads', factsOf(to.engine).threads === 'one' ? undefined : to.inferenceThreads]],
+  fit: ({ engine, inferenceThreads }) => (factsOf(engine).threads === 'one' ? 1 : inferenceThreads),
+  isPossible: ({ engine, inferenceThreads }) => factsOf(engine).threads !== 'one' || inferenceThreads === 1,
 };
 
 const lanes: Lever<number> = {

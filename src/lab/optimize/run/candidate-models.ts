@@ -74,7 +74,6 @@ async function quantisedFormats(
 ): Promise<EngineFormat[]> {
   const found: EngineFormat[] = [];
   for (const engine of int8Engines) {
-    if (engine === 'wasm' || engine === 'tensorflow') continue;
     try {
       const size = parseInputSize(inputSize);
       const { modelPath: searchPath, cacheDir } = environment;

@@ -3,6 +3,7 @@ import { probeOpenvino } from '../../../network/store/openvino/probe-openvino.ts
 import { findBindingPlace, readSetupRecord } from '../../../network/store/tensorflow/binding-place.ts';
 import { nvidiaDriver } from '../../../network/store/tensorflow/nvidia-driver.ts';
 import { toolRunner } from '../../../network/store/wheels/run-tool.ts';
+import type { QuantisedEngine } from '../../../settings/config/engines.ts';
 import type { Environment } from '../../../settings/config/environment.ts';
 import type { EngineFormat } from '../levers/levers.ts';
 
@@ -13,7 +14,7 @@ export interface MachineFormats {
   /** Whether an engine runs on an NVIDIA GPU. */
   readonly isOnGpu: boolean;
   /** Engines that compute INT8 where a quantised file exists. */
-  readonly int8Engines: readonly EngineFormat['engine'][];
+  readonly int8Engines: readonly QuantisedEngine[];
   /** Versions of engines that are not npm packages. */
   readonly versions: Readonly<Record<string, string>>;
 }
@@ -32,7 +33,7 @@ export async function machineFormats(
   signal: AbortSignal,
 ): Promise<MachineFormats> {
   const formats: EngineFormat[] = [{ engine: 'onnx', precision: 'f32' }];
-  const int8Engines: EngineFormat['engine'][] = ['onnx'];
+  const int8Engines: QuantisedEngine[] = ['onnx'];
   const versions: Record<string, string> = {};
   const place = findOpenvino(environment);
   if (place !== null) {

@@ -4,6 +4,7 @@ import { candidates } from '../../../frame/runtime/model/choose-engine.ts';
 import { prepareEngine } from '../../../frame/runtime/model/engine-request.ts';
 import { NO_LIMITS } from '../../../frame/telemetry/interference.ts';
 import type { RecordedResults } from '../../../network/evaluate/recorded-results.ts';
+import { factsOf } from '../../../settings/config/engines.ts';
 import type { StreamConfig } from '../../../settings/config/stream.ts';
 import { compareTrials, measurePair } from '../../measure/compare.ts';
 import { engineAlone } from '../../measure/engine-alone.ts';
@@ -300,7 +301,7 @@ export class PipelineEvaluator implements Evaluator {
     const on = (threads: number): ReturnType<typeof engineAlone> =>
       engineAlone(request, frames, { seconds: PROBE_SECONDS, threads });
     const one = await on(1);
-    const isOnDevice = part.engine === 'tensorflow' || request.provider !== 'cpu';
+    const isOnDevice = factsOf(part.engine).threads === 'one' || request.provider !== 'cpu';
     if (isOnDevice) return { oneThreadMs: 1000 / one.fps, allThreadsMs: 1000 / one.fps };
     const all = machine.cores === 1 ? one : await on(machine.cores);
     return { oneThreadMs: one.cpuMsPerFrame, allThreadsMs: all.cpuMsPerFrame };

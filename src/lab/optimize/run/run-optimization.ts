@@ -5,6 +5,7 @@ import { recordingDigest } from '../../../base/disk/given-file.ts';
 import { writeWholeFile } from '../../../base/disk/replace-file.ts';
 import { SightlineError } from '../../../base/errors/sightline-error.ts';
 import type { FfmpegBinary } from '../../../frame/decode/ffmpeg-binary.ts';
+import type { QuantisedEngine } from '../../../settings/config/engines.ts';
 import type { Environment } from '../../../settings/config/environment.ts';
 import { parseStream } from '../../../settings/config/parse-stream.ts';
 import type { StreamConfig } from '../../../settings/config/stream.ts';
@@ -66,7 +67,7 @@ export interface OptimizeRequest {
   readonly maxLoss: number;
   readonly candidates: string | null;
   /** Makes the INT8 file of a detector for an engine; null without calibration pictures. @throws QUANTISE_REFUSED */
-  readonly quantise: ((engine: 'onnx' | 'openvino', model: string, inputSize: string) => Promise<void>) | null;
+  readonly quantise: ((engine: QuantisedEngine, model: string, inputSize: string) => Promise<void>) | null;
   readonly levers: readonly LeverId[] | null;
   readonly budgetSeconds: number;
   /** Folder of the report and of the log of measurements. */
@@ -610,7 +611,6 @@ async function quantiseOwn(
   }
   let failure: string | null = 'no engine of this machine computes INT8';
   for (const engine of int8Engines) {
-    if (engine !== 'onnx' && engine !== 'openvino') continue;
     failure = await quantise(engine, model, inputSize).then(
       () => null,
       (error: unknown) => {

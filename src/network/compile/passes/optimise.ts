@@ -1,4 +1,3 @@
-import type { NetworkKind } from '../../../base/core/model.ts';
 import { intOf, intsOf } from '../attributes.ts';
 import type { Graph, GraphNode } from '../graph.ts';
 import { GraphIndex } from '../graph-index.ts';
@@ -8,13 +7,14 @@ import { foldScalars } from './fold-scalars.ts';
 import { keepBlocked } from './keep-blocked.ts';
 
 /**
- * Optimises a graph for speed; results change only by f32 rounding. Some passes are for ONNX Runtime's blocked channel layout only.
- * TensorFlow and OpenVINO fuse operators after a convolution themselves; OpenVINO on one thread is 6 to 9 % faster without those
- * passes.
+ * Optimises a graph for speed; results change only by f32 rounding.
+ *
+ * @param isArranged - see `NetworkForm`: the passes for ONNX Runtime's blocked channel layout. TensorFlow and OpenVINO fuse operators
+ * after a convolution themselves; OpenVINO on one thread is 6 to 9 % faster without those passes.
  */
-export function optimise(graph: Graph, engine: NetworkKind): Graph {
+export function optimise(graph: Graph, isArranged: boolean): Graph {
   const folded = foldScalars(graph);
-  return engine === 'onnx' ? alignChannels(delayEnlargements(cascadePools(splitRelus(keepBlocked(folded))))) : folded;
+  return isArranged ? alignChannels(delayEnlargements(cascadePools(splitRelus(keepBlocked(folded))))) : folded;
 }
 
 /**

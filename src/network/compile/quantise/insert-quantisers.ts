@@ -99,7 +99,7 @@ class Writer {
     const { name, axis, weights, node } = layer;
     const channels = weights.dims[axis]!;
     const bias = this.#biasOf(layer);
-    const isWhole = this.#plan.style === 'onnx' && node.op === 'Conv';
+    const isWhole = this.#plan.style === 'whole' && node.op === 'Conv';
     const inputScale = this.#inputScale(layer);
     const least = isWhole
       ? bias?.map((value) => Math.fround(Math.abs(value) / inputScale / MOST_BIAS_STEPS))

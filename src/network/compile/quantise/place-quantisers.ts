@@ -1,3 +1,4 @@
+import type { NetworkForm } from '../../../settings/config/engines.ts';
 import { textOf } from '../attributes.ts';
 import type { Graph, GraphNode } from '../graph.ts';
 import { GraphIndex } from '../graph-index.ts';
@@ -6,10 +7,10 @@ import { endOf, findLayers, type QuantisableLayer } from './layers.ts';
 
 /**
  * How a library recognises the INT8 operators of a graph.
- * - `onnx`: ONNX Runtime computes an operator in INT8 if all its inputs and its output are quantised.
- * - `openvino`: OpenVINO needs quantised inputs of layers, and fuses the operators that follow a layer into it.
+ * - `whole`: ONNX Runtime computes an operator in INT8 if all its inputs and its output are quantised.
+ * - `inputs`: OpenVINO needs quantised inputs of layers, and fuses the operators that follow a layer into it.
  */
-export type QuantiseStyle = 'onnx' | 'openvino';
+export type QuantiseStyle = NonNullable<NetworkForm['quantisers']>;
 
 /** Which values of a graph are quantised, and which nodes read them as quantised. */
 export interface QuantiserPlacement {
@@ -38,7 +39,7 @@ export function placeQuantisers(
   layers: readonly QuantisableLayer[],
   style: QuantiseStyle,
 ): QuantiserPlacement {
-  return style === 'onnx' ? placeWhole(graph, layers) : placeInputs(graph, layers);
+  return style === 'whole' ? placeWhole(graph, layers) : placeInputs(graph, layers);
 }
 
 /**
@@ -51,7 +52,7 @@ export function layersFor(
 ): { readonly able: readonly QuantisableLayer[]; readonly unable: readonly QuantisableLayer[] } {
   const all = findLayers(graph);
   const { pictures } = placeQuantisers(graph, all, style);
-  const isUnable = ({ input }: QuantisableLayer): boolean => style === 'openvino' && pictures.has(input);
+  const isUnable = ({ input }: QuantisableLayer): boolean => style === 'inputs' && pictures.has(input);
   return { able: all.filter((layer) => !isUnable(layer)), unable: all.filter(isUnable) };
 }
 

@@ -6,10 +6,11 @@ import { describe, it } from 'vitest';
 import { decodeOnnx, encodeOnnx, type OnnxGraph } from '../../../../bench/support/onnx-file.ts';
 import type { Precision } from '../../../../src/base/core/model.ts';
 import { SightlineError } from '../../../../src/base/errors/sightline-error.ts';
-import { buildGraph } from '../../../../src/network/compile/build-graph.ts';
+import { type BuildTarget, buildGraph } from '../../../../src/network/compile/build-graph.ts';
 import type { CompileSource } from '../../../../src/network/compile/compile-source.ts';
 import { emitOnnx } from '../../../../src/network/compile/onnx/emit-onnx.ts';
 import { emitSavedModel } from '../../../../src/network/compile/tensorflow/emit-saved-model.ts';
+import { factsOf } from '../../../../src/settings/config/engines.ts';
 import { LAYOUTS, source } from './layout-sources.ts';
 import { convolution, network, number } from './networks.ts';
 
@@ -18,13 +19,14 @@ const folder = mkdtempSync(join(tmpdir(), 'sightline-fuzz-'));
 /** Allowed outcomes for a malformed file: it compiles, or it is rejected with one of these codes. */
 const REFUSALS: readonly string[] = ['MODEL_INVALID', 'COMPILE_UNSUPPORTED'];
 
-async function compile(bytes: Uint8Array, network: CompileSource, engine: 'onnx' | 'tensorflow', precision: Precision) {
+async function compile(bytes: Uint8Array, network: CompileSource, format: BuildTarget['format'], precision: Precision) {
   const path = join(folder, 'mutated.onnx');
   writeFileSync(path, bytes);
-  const target = { engine, size: network.input, batch: network.batch, precision, isGated: false };
+  const form = factsOf(format === 'onnx' ? 'onnx' : 'tensorflow').network;
+  const target = { ...form, format, size: network.input, batch: network.batch, precision, isGated: false };
   try {
     const graph = await buildGraph({ ...network, weightPaths: [path] }, target);
-    if (engine === 'onnx') emitOnnx(graph);
+    if (format === 'onnx') emitOnnx(graph);
     else emitSavedModel(graph);
   } catch (error) {
     if (!(error instanceof SightlineError) || !REFUSALS.includes(error.code)) throw error;
@@ -52,7 +54,7 @@ function subjects(): Map<string, Subject> {
   return all;
 }
 
-const target = fc.tuple(fc.constantFrom('onnx', 'tensorflow'), fc.constantFrom('f32', 'f16'));
+const target = fc.tuple(fc.constantFrom('onnx', 'saved-model'), fc.constantFrom('f32', 'f16'));
 
 /** Changes of the bytes. */
 const cuts = fc.array(
@@ -139,18 +141,18 @@ describe('a randomly changed file is either compiled or rejected', () => {
 
   it.each([...all.keys()])('byte by byte: %s', async (name) => {
     const { network, bytes } = all.get(name)!;
-    const property = fc.asyncProperty(cuts, target, ([...changes], [engine, precision]) =>
-      compile(changes.reduce(cut, bytes), network, engine as 'onnx', precision as 'f32'),
+    const property = fc.asyncProperty(cuts, target, ([...changes], [format, precision]) =>
+      compile(changes.reduce(cut, bytes), network, format as 'onnx', precision as 'f32'),
     );
     await fc.assert(property, { numRuns });
   });
 
   it.each([...all.keys()])('part by part: %s', async (name) => {
     const { network, bytes } = all.get(name)!;
-    const property = fc.asyncProperty(slips, target, (changes, [engine, precision]) => {
+    const property = fc.asyncProperty(slips, target, (changes, [format, precision]) => {
       const model = decodeOnnx(bytes);
       for (const change of changes) slip(model.graph!, change);
-      return compile(encodeOnnx(model), network, engine as 'onnx', precision as 'f32');
+      return compile(encodeOnnx(model), network, format as 'onnx', precision as 'f32');
     });
     await fc.assert(property, { numRuns });
   });

@@ -37,7 +37,7 @@ describe('compileInChild', () => {
 
   it('fails with the code and the message of the compiler', async () => {
     const target = {
-      engine: 'onnx',
+      format: 'onnx',
       size: { width: 12, height: 16 },
       batch: 1,
       precision: 'f32',
@@ -53,14 +53,14 @@ describe('compileInChild', () => {
     const strange = network(3, (builder) => builder.node('Selu', 'strange', ['images']));
     const unsupported = networkOf('strange.onnx', emitOnnx(strange));
     await expect(
-      compileInChild({ source: unsupported, target: { ...target, engine: 'tensorflow' }, path }),
+      compileInChild({ source: unsupported, target: { ...target, format: 'saved-model' }, path }),
     ).rejects.toMatchObject({ code: 'COMPILE_UNSUPPORTED', message: expect.stringContaining('operator Selu') });
     expect(existsSync(path)).toBe(false);
   });
 
   it('reports why the process ended if it gave no answer', async () => {
     const target = {
-      engine: 'onnx',
+      format: 'onnx',
       size: { width: 12, height: 16 },
       batch: 1,
       precision: 'f32',
@@ -85,7 +85,7 @@ describe('compileInChild', () => {
   it.skipIf(!hasProc)('is ended by a signal, also if its process does not answer (needs /proc)', async () => {
     const path = join(folder, 'blocked.onnx');
     execFileSync('mkfifo', [path]);
-    const target = { engine: 'onnx', size: null, batch: 1, precision: 'f32', isGated: false } as const;
+    const target = { format: 'onnx', size: null, batch: 1, precision: 'f32', isGated: false } as const;
     const blocked = { ...networkOf('whole.onnx', whole), weightPaths: [path] };
     const stop = new AbortController();
     const compiling = compileInChild({ source: blocked, target, path: join(folder, 'never') } as never, stop.signal);
@@ -100,7 +100,7 @@ describe('compileInChild', () => {
   it.skipIf(!hasProc)('gets no variable of the environment (needs /proc)', async () => {
     const path = join(folder, 'silent.onnx');
     execFileSync('mkfifo', [path]);
-    const target = { engine: 'onnx', size: null, batch: 1, precision: 'f32', isGated: false } as const;
+    const target = { format: 'onnx', size: null, batch: 1, precision: 'f32', isGated: false } as const;
     const silent = { ...networkOf('whole.onnx', whole), weightPaths: [path] };
     const compiling = compileInChild({ source: silent, target, path: join(folder, 'never') } as never).catch(
       () => undefined,

@@ -77,7 +77,7 @@ describe('insertQuantisers', () => {
 
   it('for OpenVINO gives the sums of whole numbers, with the result as it is', async () => {
     const expected = wholeNumbers(graph, feed);
-    const { values } = await runGraph(insertQuantisers(graph, { ...plan, style: 'openvino' }), feed);
+    const { values } = await runGraph(insertQuantisers(graph, { ...plan, style: 'inputs' }), feed);
     // Its bias stays f32: half a step of the bias apart.
     const worst = Math.max(...values.map((value, at) => Math.abs(value - expected[at]!)));
     expect(worst).toBeLessThan(1e-4);
@@ -88,7 +88,7 @@ describe('insertQuantisers', () => {
     const expected = wholeNumbers(graph, feed).map(
       (value) => (clamp(rint(value / scale) + zero, 0, 255) - zero) * scale,
     );
-    const quantised = insertQuantisers(graph, { ...plan, style: 'onnx' });
+    const quantised = insertQuantisers(graph, { ...plan, style: 'whole' });
     const { values } = await runGraph(quantised, feed);
     const isOff = (value: number, at: number): boolean => Math.abs(value - expected[at]!) > 1e-5;
     // A sum in f32 may fall on the other side of a tie.
@@ -99,7 +99,7 @@ describe('insertQuantisers', () => {
   });
 
   it('leaves layers that are not named as they are', async () => {
-    const same = insertQuantisers(graph, { ...plan, layers: [], style: 'onnx' });
+    const same = insertQuantisers(graph, { ...plan, layers: [], style: 'whole' });
     expect(same.nodes).toEqual(graph.nodes);
   });
 
@@ -109,7 +109,7 @@ describe('insertQuantisers', () => {
     const tiny = f32Values(constants.get('conv/w')!, 'w').map((value) => value * 1e-12);
     constants.set('conv/w', { ...constants.get('conv/w')!, bytes: new Uint8Array(tiny.buffer) });
     const odd = { ...huge, constants };
-    const quantised = insertQuantisers(odd, { style: 'onnx', layers: findLayers(odd), ranges: RANGES });
+    const quantised = insertQuantisers(odd, { style: 'whole', layers: findLayers(odd), ranges: RANGES });
     const { values } = await runGraph(quantised, feed);
     const { values: float } = await runGraph(odd, feed);
     const worst = Math.max(...values.map((value, at) => Math.abs(value - float[at]!)));
@@ -117,7 +117,7 @@ describe('insertQuantisers', () => {
   });
 
   it('refuses a value without a range by name', () => {
-    expect(() => insertQuantisers(graph, { ...plan, ranges: new Map(), style: 'onnx' })).toThrow(/images/);
+    expect(() => insertQuantisers(graph, { ...plan, ranges: new Map(), style: 'whole' })).toThrow(/images/);
   });
 });
 
@@ -136,7 +136,7 @@ describe('what lies between INT8 layers', () => {
   );
 
   it('moves bytes for OpenVINO: the quantisers stand before the concatenation, with one scale', () => {
-    const quantised = insertQuantisers(graph, { style: 'openvino', layers: findLayers(graph), ranges });
+    const quantised = insertQuantisers(graph, { style: 'inputs', layers: findLayers(graph), ranges });
     const read = quantised.nodes.find(({ op }) => op === 'Concat')!.inputs;
     expect(read).toEqual(['left/from-int8', 'right/from-int8']);
     const last = quantised.nodes.find(({ name }) => name === 'last')!;
@@ -147,12 +147,12 @@ describe('what lies between INT8 layers', () => {
   });
 
   it('is quantised on both sides for ONNX Runtime', () => {
-    const quantised = insertQuantisers(graph, { style: 'onnx', layers: findLayers(graph), ranges });
+    const quantised = insertQuantisers(graph, { style: 'whole', layers: findLayers(graph), ranges });
     const written = quantised.nodes.filter(({ op }) => op === 'QuantizeLinear').map(({ inputs }) => inputs[0]);
     expect(written).toEqual(['images', 'stem', 'left', 'right', 'joined', 'pooled', 'last']);
   });
 
-  it.each(['onnx', 'openvino'] as const)('gives nearly the same numbers (%s)', async (style) => {
+  it.each(['whole', 'inputs'] as const)('gives nearly the same numbers (%s)', async (style) => {
     const feed = pictures(INPUTS);
     const { values: float } = await runGraph(graph, feed);
     const { values } = await runGraph(insertQuantisers(graph, { style, layers: findLayers(graph), ranges }), feed);
