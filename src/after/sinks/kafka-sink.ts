@@ -5,7 +5,7 @@ import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, broke
 import { messageSettings, openMessages } from './open-spooled.ts';
 import type { ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
-import { MEGABYTE } from './sink-settings.ts';
+import { MEGABYTE, sendsNewEventsOnly } from './sink-settings.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
 const SCHEMES = { kafka: 9092, kafkas: 9093 };
@@ -38,6 +38,7 @@ export const kafka = sinkKind({
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
+  tellsAlerts: sendsNewEventsOnly,
   problem: (settings) => brokerProblem(settings, SCHEMES),
   open: (settings, context) => {
     const { url, topic, mechanism } = settings;

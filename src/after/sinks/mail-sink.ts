@@ -55,6 +55,7 @@ export const mail = sinkKind({
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
+  tellsAlerts: ({ streams: only }) => only === undefined,
   problem: (settings) => brokerProblem(settings, SCHEMES),
   open: (settings, context) => {
     const { url, from, to, perHour } = settings;

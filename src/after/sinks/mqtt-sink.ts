@@ -15,6 +15,7 @@ import type { ReceiverKind } from './receiver-kind.ts';
 import { type RetainedMessage, RetainedState } from './retained-state.ts';
 import type { SinkFigures } from './sink.ts';
 import { sinkKind } from './sink-kind.ts';
+import { sendsNewEventsOnly } from './sink-settings.ts';
 import { SpooledSink, type SpooledSinkOptions } from './spooled-sink.ts';
 import { topicLevel } from './topic-level.ts';
 import {
@@ -78,6 +79,7 @@ export const mqtt = sinkKind({
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
+  tellsAlerts: sendsNewEventsOnly,
   problem: (settings) => {
     if ((settings.filter?.frames ?? 'all') !== 'all')
       return 'filter.frames: expected all, since the counts of other frames would stay as they are';

@@ -8,7 +8,7 @@ import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, broke
 import { messageSettings, openMessages } from './open-spooled.ts';
 import type { ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
-import { MEGABYTE } from './sink-settings.ts';
+import { MEGABYTE, sendsNewEventsOnly } from './sink-settings.ts';
 import { topicLevel } from './topic-level.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Pipeline, Refusal } from './transport.ts';
 
@@ -35,6 +35,7 @@ export const nats = sinkKind({
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
+  tellsAlerts: sendsNewEventsOnly,
   problem: (settings) => brokerProblem(settings, SCHEMES),
   open: (settings, context) => {
     const { url, subject } = settings;

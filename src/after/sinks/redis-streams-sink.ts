@@ -7,7 +7,7 @@ import { type BrokerAddress, brokerAddress, brokerProblem, brokerSettings, broke
 import { messageSettings, openMessages } from './open-spooled.ts';
 import type { ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
-import { MEGABYTE } from './sink-settings.ts';
+import { MEGABYTE, sendsNewEventsOnly } from './sink-settings.ts';
 import { ConnectedTransport, type Connection, type OutgoingRecord, Refusal } from './transport.ts';
 
 const SCHEMES = { redis: 6379, rediss: 6379 };
@@ -40,6 +40,7 @@ export const redisStreams = sinkKind({
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
+  tellsAlerts: sendsNewEventsOnly,
   problem: (settings) => {
     const { url } = settings;
     if (URL.canParse(url) && !/^\/?\d*$/.test(new URL(url).pathname))

@@ -40,6 +40,8 @@ export interface SinkKind<S extends z.ZodObject = z.ZodObject> {
   file(settings: z.output<S>): string | null;
   /** Where its results go, for people. Absent if that is the file. */
   target?(settings: z.output<S>): string;
+  /** Whether it sends new events of all streams and nothing else, so that it can tell alerts. Absent: no settings make it do that. */
+  tellsAlerts?(settings: z.output<S>): boolean;
   /** Returns why these settings cannot work here, as `KEY: expected ...`; null if they can. */
   problem?(settings: z.output<S>): string | null;
   /**

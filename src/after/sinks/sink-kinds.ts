@@ -36,11 +36,7 @@ export function sinkId({ type }: SinkConfig, index: number): string {
   return `${type}-${index + 1}`;
 }
 
-/** Whether a sink sends new events of all streams and nothing else, so that it can tell alerts. */
-export function sendsEventsOnly(sink: SinkConfig): boolean {
-  if (sink.streams !== undefined) return false;
-  if (sink.type === 'mail') return true;
-  if (!('send' in sink) || sink.type === 'jsonl') return false;
-  const tellsNew = !('phases' in sink) || sink.phases?.includes('new') !== false;
-  return tellsNew && sink.send.every((sent) => sent === 'events');
+/** Whether an alert can name a sink as its channel. */
+export function tellsAlerts(sink: SinkConfig): boolean {
+  return kindOf(sink).tellsAlerts?.(sink) === true;
 }

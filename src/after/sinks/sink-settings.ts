@@ -30,6 +30,16 @@ export const phases = z
     'Only events that are `new`, an `update` or at their `end`; all if absent, and with a template only new ones.',
   );
 
+/** `tellsAlerts` of kinds that can send both. */
+export function sendsNewEventsOnly(settings: {
+  readonly streams?: readonly string[] | undefined;
+  readonly send: readonly Sent[];
+  readonly phases?: readonly EventPhase[] | undefined;
+}): boolean {
+  const { streams, send: sent, phases: only } = settings;
+  return streams === undefined && sent.every((what) => what === 'events') && only?.includes('new') !== false;
+}
+
 const SNAPSHOTS = ['none', 'link', 'data'] as const;
 /** What a channel of alerts sends of the picture of an event. */
 export type SnapshotPart = (typeof SNAPSHOTS)[number];

@@ -15,7 +15,7 @@ import {
 import { openSpooled, spoolSettings } from './open-spooled.ts';
 import { type ConnectReceiver, connectHere, type ReceiverKind } from './receiver-kind.ts';
 import { sinkKind } from './sink-kind.ts';
-import { filter, MEGABYTE, phases, type Sent, send, streams } from './sink-settings.ts';
+import { filter, MEGABYTE, phases, type Sent, send, sendsNewEventsOnly, streams } from './sink-settings.ts';
 import { SpooledSink, type SpooledSinkOptions } from './spooled-sink.ts';
 import { type Attempt, type Batch, isEventText, outgoingRecord, SNAPSHOT, type Transport } from './transport.ts';
 import { attemptPost, type Destination, parseDestination } from './webhook-request.ts';
@@ -72,6 +72,7 @@ export const webhook = sinkKind({
   }),
   file: () => null,
   target: ({ url }) => redactWebhook(url),
+  tellsAlerts: sendsNewEventsOnly,
   problem: ({ template, send: sent }) =>
     template !== undefined && sent.includes('results') ? 'send: expected [events] with a template' : null,
   open: (settings, context) => {

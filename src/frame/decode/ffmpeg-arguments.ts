@@ -22,8 +22,9 @@ interface FfmpegOutput {
 }
 
 /**
- * Returns the arguments of the call. fluent-ffmpeg is used in this file only, and only to build arguments; spawn, watchdog
- * and kill are our own.
+ * Returns the arguments of the call, built by fluent-ffmpeg, which only this file uses. The library is archived (May 2025), so its version
+ * is exact and `test/unit/frame/decode/ffmpeg-arguments.test.ts` holds its output. Its own `run` would start ffmpeg without our confinement,
+ * watchdog and kill, so we take the arguments by `_getArguments`, which is how the library itself gets them before it spawns.
  *
  * @param globalOptions - arguments that come first.
  */

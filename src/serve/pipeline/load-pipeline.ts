@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { sendsEventsOnly, sinkId } from '../../after/sinks/sink-kinds.ts';
+import { sinkId, tellsAlerts } from '../../after/sinks/sink-kinds.ts';
 import { type GivenFile, MOST_BYTES, readGivenText, readGivenTextSync } from '../../base/disk/given-file.ts';
 import { SightlineError } from '../../base/errors/sightline-error.ts';
 import { faultsText, inspect } from '../../settings/config/check.ts';
@@ -163,7 +163,7 @@ function repeatedNames(raw: unknown): string[] {
 
 /** Returns a text for each sink of an alert that does not exist, or would send more than alerts. */
 function wrongChannels({ alerts, sinks }: z.output<typeof pipelineConfig>): string[] {
-  const channels = sinks.flatMap((sink, i) => (sendsEventsOnly(sink) ? [sinkId(sink, i)] : []));
+  const channels = sinks.flatMap((sink, i) => (tellsAlerts(sink) ? [sinkId(sink, i)] : []));
   const known = channels.length === 0 ? 'there is none' : channels.join(', ');
   return alerts.flatMap(({ to }, i) =>
     to.flatMap((id, j) =>
