@@ -8,7 +8,6 @@ import { hostPanel } from './host-panel.js';
 import { html, nothing, render, repeat } from './html.js';
 import { isActive, RolloutPanel } from './rollout-panel.js';
 import { RolloutStart } from './rollout-start.js';
-import { SitesPanel } from './sites-panel.js';
 import { BOTTLENECK_RATIO, droppedOf } from './stages.js';
 
 /** How the system does: the machine, the fleet, the results, the roll-out. */
@@ -17,7 +16,6 @@ export class SystemPage {
   #actions;
   #rollout;
   #start = new RolloutStart(() => this.#draw());
-  #sites = new SitesPanel(() => this.#draw());
   /** @type {StatsMessage | null} */
   #newest = null;
 
@@ -54,7 +52,7 @@ export class SystemPage {
     const { host, streams, fleet, rollout, timeMs } = this.#newest;
     render(
       html`${heading(this.#newest)} ${hostPanel(host)}
-        ${this.#sites.show(timeMs)} ${fleet === undefined ? nothing : fleetPanel(fleet, timeMs, this.#actions)}
+        ${fleet === undefined ? nothing : fleetPanel(fleet, timeMs, this.#actions)}
         ${this.#rollout.show(rollout, streams, timeMs, () => this.#draw())} ${ledger(streams, host.sinks ?? [])}
         ${isActive(rollout) ? nothing : this.#start.show(host.device.model)}`,
       this.#node,

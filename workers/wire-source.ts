@@ -2,7 +2,6 @@ import { z } from 'zod';
 // Their records register themselves.
 import '../src/wire/protocol/fleet-bus.ts';
 import '../src/wire/protocol/rest.ts';
-import '../src/wire/protocol/site-reports.ts';
 import { batchConfig } from '../src/settings/config/batch.ts';
 import { modelConfig } from '../src/settings/config/model-config.ts';
 import { optionsOf, type SchemaNode } from '../src/settings/config/schema-text.ts';

@@ -139,30 +139,6 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     await page.close();
   });
 
-  it('shows other sites, those in trouble first, and since when one does not answer', async () => {
-    const live = await LiveDouble.create(2);
-    const depot = await openWholeGateway(await LiveDouble.create(3));
-    const evil = '<img src=x onerror="document.title=\'owned\'">';
-    const sites = [
-      { name: evil, url: depot.url },
-      { name: 'depot', url: depot.url },
-      { name: 'yard', url: 'http://127.0.0.1:9' },
-    ];
-    const { url } = await openWholeGateway(live, { sites });
-    const { page, complaints } = await visit(browser, `${url}/#system`);
-    live.tick();
-    await until(async () => {
-      live.tick();
-      return (await text(page, '[data-site="depot"]')).includes('3 cameras');
-    });
-    expect(await page.locator('[data-site]').first().getAttribute('data-site')).toBe('yard');
-    expect(await text(page, '[data-site="yard"]')).toContain('No answer');
-    expect(await page.locator('[data-site="depot"] a').getAttribute('href')).toBe(depot.url);
-    expect(await page.title()).toBe('Sightline');
-    expect(complaints).toEqual([]);
-    await page.close();
-  });
-
   it('is hidden outside a fleet', async () => {
     const live = await LiveDouble.create(2);
     const { url } = await openWholeGateway(live);

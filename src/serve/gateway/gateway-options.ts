@@ -3,7 +3,6 @@ import type { Recorder } from '../../after/recording/recorder.ts';
 import type { Clock } from '../../base/core/clock.ts';
 import type { Incidents } from '../../base/flow/incidents.ts';
 import type { Tracing } from '../../frame/telemetry/tracing/open-tracing.ts';
-import type { SiteConfig } from '../../settings/config/gateway.ts';
 import type { FleetPort } from '../../wire/protocol/ports/fleet-port.ts';
 import type { RolloutPort } from '../../wire/protocol/ports/rollout-port.ts';
 import type { ModelSummary, PipelineSummary } from '../../wire/protocol/rest.ts';
@@ -59,8 +58,6 @@ export interface GatewayOptions {
   readonly rollouts?: RolloutPort;
   /** Of the detectors that streams name, by their names. */
   readonly namedRollouts?: ReadonlyMap<string, RolloutPort>;
-  /** Gateways of other sites to ask for their summaries. */
-  readonly sites?: readonly SiteConfig[];
   /** Answers pictures of clients; absent if the gateway takes none. */
   readonly requests?: RequestPort | undefined;
   /** Returned unchanged by `GET /api/pipelines`. */

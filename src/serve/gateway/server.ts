@@ -42,7 +42,6 @@ import { addRecordingRoutes } from './routes-recordings.ts';
 import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
 import { addStreamRoutes } from './routes-streams.ts';
-import { addSiteRoutes, Sites } from './sites.ts';
 import { addBasePath, addSecurityHeaders, addStaticFiles, withoutBasePath } from './static-files.ts';
 import { traceRequests } from './trace-requests.ts';
 
@@ -90,8 +89,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   const remember = incidents.guard('the history', (report: StreamsReply) => history.addReport(report));
   remember(runtime.report());
   const stopHistory = runtime.onReport(remember);
-  const sites = new Sites(options.sites ?? [], clock, incidents, wallMs);
-  const parts = { sites, access, feed, files, incidents, trail, history, ownHistory };
+  const parts = { access, feed, files, incidents, trail, history, ownHistory };
   const app = await buildApp(runtime, options, parts);
   const close = makeClose(app, parts, stopHistory);
 
@@ -129,7 +127,6 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
 }
 
 interface GatewayParts {
-  readonly sites: Sites;
   readonly access: GatewayAccess;
   readonly feed: FeedServer;
   readonly files: ReturnType<typeof findPackageFiles>;
@@ -143,7 +140,7 @@ interface GatewayParts {
 async function buildApp(
   runtime: RuntimePort,
   options: GatewayOptions,
-  { access, feed, files, incidents, trail, history, sites }: GatewayParts,
+  { access, feed, files, incidents, trail, history }: GatewayParts,
 ): Promise<FastifyInstance> {
   const { trustedProxies = [], basePath = '', frameAncestors = [], requests, logger = silentLogger } = options;
   // Fastify's own request log would print URLs, and with them the token.
@@ -217,7 +214,6 @@ async function buildApp(
   addRecordingRoutes(app, options.recorder ?? null, history, { port: runtime, fleet: options.fleet ?? null });
   if (options.fleet === undefined) addUnanswered(() => addFleetRoutes(app, null));
   else addFleetRoutes(app, options.fleet);
-  addSiteRoutes(app, runtime, sites);
   const addRollouts = (): void => addRolloutRoutes(app, options.rollouts ?? null, options.namedRollouts);
   if (rolloutsOf(options).length === 0) addUnanswered(addRollouts);
   else addRollouts();
@@ -303,7 +299,7 @@ function acceptJsonOnly(app: FastifyInstance): void {
 
 function makeClose(
   app: FastifyInstance,
-  { feed, access, trail, ownHistory, sites }: GatewayParts,
+  { feed, access, trail, ownHistory }: GatewayParts,
   stopHistory: () => void,
 ): () => Promise<void> {
   let closing: Promise<void> | null = null;
@@ -311,7 +307,6 @@ function makeClose(
     closing ??= (async () => {
       access.stop();
       stopHistory();
-      sites.close();
       // Closes the feed first: the server counts upgraded sockets as connections and would wait for them for ever, and the
       // WebSocket plugin would close them without a code.
       await feed.close();

@@ -131,7 +131,7 @@ export async function openGateway(
 ): Promise<Gateway> {
   const { config, address, log, history, fleet, rollouts, requests, incidents } = request;
   const { environment } = context;
-  const { host, tls, allowedOrigins, frameAncestors, trustedProxies, proxyUsers, audit, sites } = config.gateway;
+  const { host, tls, allowedOrigins, frameAncestors, trustedProxies, proxyUsers, audit } = config.gateway;
   // Why a host cannot load a version is a notice of its own.
   for (const agent of rollouts === undefined ? [] : [rollouts.own.agent, ...rollouts.named.values()])
     agent.onRolloutEvent((event) => {
@@ -147,7 +147,6 @@ export async function openGateway(
     allowedOrigins,
     frameAncestors,
     trustedProxies,
-    sites,
     discovery: { networks: config.fleet.networks },
     proxyUsers,
     audit: {

@@ -30,19 +30,6 @@ const auditConfig = z.strictObject({
     ),
 });
 
-const siteConfig = z.strictObject({
-  name: z.string().min(1).max(64).describe('Name of the site.'),
-  url: z.url({ protocol: /^https?$/ }).describe('Address of a gateway there: of its fleet, or of its only host.'),
-  tokenFile: z
-    .string()
-    .min(1)
-    .meta(mark({ secret: false }))
-    .optional()
-    .describe('File with a token of that gateway, role viewer; read each time.'),
-});
-
-export type SiteConfig = z.infer<typeof siteConfig>;
-
 const headerName = z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the name of a header');
 
 const groupConfig = z.strictObject({
@@ -114,12 +101,6 @@ export const gatewayConfig = z
     proxyUsers: proxyUsersConfig
       .optional()
       .describe('Users whom a proxy of `trustedProxies` has signed in, by its headers; others need a token.'),
-    sites: z
-      .array(siteConfig)
-      .max(1000)
-      .refine((sites) => new Set(sites.map(({ name }) => name)).size === sites.length, 'expected each name once')
-      .default([])
-      .describe('Gateways of other sites, whose summaries the system page shows.'),
     audit: auditConfig.prefault({}).describe('The record of who did what over HTTP.'),
   })
   .refine(({ proxyUsers, trustedProxies }) => proxyUsers === undefined || trustedProxies.length > 0, {

@@ -30,7 +30,6 @@ import type {
 } from '../protocol/rest.ts';
 import type { Decision, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
 import type { EventPhase } from '../protocol/rule-event.ts';
-import type { SitesReply, SummaryReply } from '../protocol/site-reports.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import type { RuleTrialReply } from '../protocol/tried-rules.ts';
 import type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';
@@ -373,16 +372,6 @@ export class GatewayApi {
   /** Fleet only: the recommended number of hosts. */
   scale(options?: CallOptions): Promise<ScaleReply> {
     return this.#get('/api/scale', options);
-  }
-
-  /** The figures of all streams in sums. */
-  summary(options?: CallOptions): Promise<SummaryReply> {
-    return this.#get('/api/summary', options);
-  }
-
-  /** What is known of the gateways of other sites. */
-  sites(options?: CallOptions): Promise<SitesReply> {
-    return this.#get('/api/sites', options);
   }
 
   /** Answers while the process lives; needs no token. */

@@ -133,7 +133,6 @@ export type {
   RuleKind,
   Snapshot,
 } from '../protocol/rule-event.ts';
-export type { SiteReport, SitesReply, SummaryReply } from '../protocol/site-reports.ts';
 export { type Pose, poseOf } from '../protocol/skeleton.ts';
 export type { SourceTest } from '../protocol/source-test.ts';
 export type { TracingFigures } from '../protocol/tracing-figures.ts';

@@ -59,8 +59,6 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'GET /api/jobs': 'viewer',
   'GET /api/jobs/:id': 'viewer',
   'GET /api/scale': 'viewer',
-  'GET /api/summary': 'viewer',
-  'GET /api/sites': 'viewer',
   'GET /api/rollouts': 'viewer',
   'GET /api/rollouts/history': 'viewer',
   'GET /api/versions': 'viewer',

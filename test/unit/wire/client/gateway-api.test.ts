@@ -47,8 +47,6 @@ async function askEverything(): Promise<string[]> {
       api.pipelines(),
       api.recentEvents(),
       api.scale(),
-      api.summary(),
-      api.sites(),
       api.health(),
       api.readiness(),
       api.signOut(),

@@ -312,7 +312,6 @@ describe('somebody who may see one stream only', () => {
           'POST /api/rollouts/resume',
           'POST /api/rollouts/undo',
         ],
-        ...['GET /api/sites', 'GET /api/summary'],
         ...['POST /api/sources/discover', 'POST /api/sources/test', 'POST /api/streams', 'POST /api/streams/:id/move'],
       ].sort(),
     );
