@@ -2,7 +2,7 @@ import { SightlineError } from '../../../base/errors/sightline-error.ts';
 import type { Runtime } from '../../../frame/runtime/runtime.ts';
 import { DECODE_TIME } from '../../../frame/telemetry/judge-overload.ts';
 import type { PipelineConfig } from '../../../serve/pipeline/pipeline.ts';
-import { type EngineName, factsOf } from '../../../settings/config/engines.ts';
+import { type EngineName, enginesThat, factsOf } from '../../../settings/config/engines.ts';
 import type { StreamConfig } from '../../../settings/config/stream.ts';
 import {
   FILE_SETTINGS,
@@ -490,11 +490,13 @@ function keyOf(values: Partial<Configuration>, counts: (lever: Lever<Configurati
 }
 
 function engineOf(engine: PipelineConfig['model']['engine'], chosen: Configuration['engine']): Configuration['engine'] {
-  if (engine === 'fake')
+  if (engine === 'fake') {
+    const able = enginesThat(({ network }) => network !== null).join(', ');
     throw new SightlineError(
       'CONFIG_INVALID',
-      'model.engine: expected tensorflow, openvino, onnx, wasm or auto, received "fake", which infers nothing',
+      `model.engine: expected auto, ${able}, received "fake", which infers nothing`,
     );
+  }
   return engine === 'auto' ? chosen : engine;
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SightlineError } from '../../../../src/base/errors/sightline-error.ts';
 import { inspectPipeline, loadPipeline, parsePipeline } from '../../../../src/serve/pipeline/load-pipeline.ts';
+import { ENGINES } from '../../../../src/settings/config/model-config.ts';
 import { parseStream } from '../../../../src/settings/config/parse-stream.ts';
 import { makePipe } from '../../../support/made-pipe.ts';
 
@@ -86,7 +87,7 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     [
       'a word that is not allowed',
       `${HEAD}model: {engine: tensorrt}`,
-      'model.engine: expected one of "auto", "tensorflow", "openvino", "onnx", "wasm", "fake", received "tensorrt" (string)',
+      `model.engine: expected one of ${ENGINES.map((name) => `"${name}"`).join(', ')}, received "tensorrt" (string)`,
     ],
     [
       'a name that is not allowed',
