@@ -157,7 +157,7 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
     [
       'a token, which has no place in a pipeline file, without repeating it',
       `${HEAD}gateway: {token: hunter2}`,
-      'gateway.token: unknown key; known are host, port, basePath, publicUrl, tokensFile, tls, allowedOrigins, frameAncestors, trustedProxies, proxyUsers, sites, audit',
+      'gateway.token: unknown key; known are host, port, basePath, publicUrl, tokensFile, tls, allowedOrigins, frameAncestors, trustedProxies, proxyUsers, audit',
     ],
     [
       'events of the gateway, which have moved',
