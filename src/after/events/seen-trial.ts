@@ -1,5 +1,5 @@
-import { ByteTracker } from '../../frame/track/byte-tracker.ts';
 import { LineCounter } from '../../frame/track/lines.ts';
+import { ObjectTracker } from '../../frame/track/object-tracker.ts';
 import { resolveTrackOptions } from '../../frame/track/track-options.ts';
 import { ruleNeedsTracks } from '../../settings/config/event-rules.ts';
 import type { StreamConfig } from '../../settings/config/stream.ts';
@@ -29,7 +29,9 @@ export function tryOnSeen({ settings, seen }: SeenTrialRequest): SeenTrialOutcom
   const problems = new Map<string, string>();
   const isFollowedLater = seen.hasUntracked && events.some(ruleNeedsTracks);
   const tracker = isFollowedLater
-    ? new ByteTracker(resolveTrackOptions({ ...(typeof track === 'object' ? track : {}), reportScore: scoreThreshold }))
+    ? new ObjectTracker(
+        resolveTrackOptions({ ...(typeof track === 'object' ? track : {}), reportScore: scoreThreshold }),
+      )
     : null;
   const lines = new LineCounter(settings.lines);
   const entries = entriesOf(seen);

@@ -1,4 +1,4 @@
-import type { PredictionQuality } from './byte-tracker.ts';
+import type { PredictionQuality } from './object-tracker.ts';
 
 /** A prediction is good if every object was found again at least this close to its predicted box. */
 const GOOD_IOU = 0.65;

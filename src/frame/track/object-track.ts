@@ -13,31 +13,62 @@ export class ObjectTrack {
   state: TrackState = 'tentative';
   /** 0 until it is confirmed. */
   id = 0;
-  hits = 1;
   /** The newest detection. */
   seen: Detection;
-  /** Time of the newest detection, on the tracker's `MediaTimeline`. */
+  /** Times of the first and the newest detection, on the tracker's `MediaTimeline`. */
+  readonly firstUs: number;
   lastUs: number;
   /** x, y, width, height predicted for the newest frame. */
   readonly predicted = new Float64Array(4);
+  /** Detections in a row that count, and the sum of their scores. */
+  #hits = 0;
+  #scores = 0;
+  #mayBeDouble = false;
   readonly #filter: MotionFilter;
   /** Centre of the filter's box when the object was seen last. */
   #seenX = 0;
   #seenY = 0;
 
-  constructor(detection: Detection, nowUs: number) {
+  constructor(detection: Detection, nowUs: number, mayBeDouble: boolean) {
     this.classId = detection.classId;
     this.seen = detection;
+    this.firstUs = nowUs;
     this.lastUs = nowUs;
     this.#filter = new MotionFilter(detection.box);
     this.#filter.writeBox(this.predicted, 0);
     this.#noteCentre();
+    this.#hits = 1;
+    this.#scores = detection.score;
+    this.#mayBeDouble = mayBeDouble;
   }
 
-  /**
-   * The newest detection, moved by what the filter has predicted since. Its size is that of the detection: the filter follows the
-   * aspect of a walking person too slowly.
-   */
+  get hits(): number {
+    return this.#hits;
+  }
+
+  get meanScore(): number {
+    return this.#scores / this.#hits;
+  }
+
+  /** Whether it has only been seen as a second box of an object that is tracked already. */
+  get mayBeDouble(): boolean {
+    return this.#mayBeDouble;
+  }
+
+  /** It is apart from the object that it might have been a second box of: what was seen of it before does not count. */
+  standsAlone(): void {
+    if (!this.#mayBeDouble) return;
+    this.#mayBeDouble = false;
+    this.#hits = 1;
+    this.#scores = this.seen.score;
+  }
+
+  /** See `MotionFilter`. */
+  get spread(): number {
+    return this.#filter.spread;
+  }
+
+  /** The newest detection, moved by what the filter has predicted since. Its size is that of the detection. */
   get movedBox(): Box {
     const [x, y, width, height] = this.seen.box;
     const dx = this.predicted[0]! + this.predicted[2]! / 2 - this.#seenX;
@@ -55,7 +86,8 @@ export class ObjectTrack {
     this.#filter.correct(detection.box);
     this.#filter.writeBox(this.predicted, 0);
     this.#noteCentre();
-    this.hits += 1;
+    this.#hits += 1;
+    this.#scores += detection.score;
     this.lastUs = nowUs;
     if (this.state === 'lost') this.state = 'tracked';
   }

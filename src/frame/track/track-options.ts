@@ -13,19 +13,25 @@ export interface TrackOptions {
    * `lowScore` from its model and set this to the user's threshold.
    */
   readonly reportScore?: number | undefined;
-  /** IoU that a predicted box and a detection of high score must exceed. Small, because objects move between frames. */
+  /** IoU that a predicted box and a detection of high score must exceed, both with the margin that the tracker gives them. */
   readonly matchIou?: number | undefined;
-  /** The same for a detection of low score: a weak box must be close to its predicted place. */
+  /** IoU, without margin, for a detection of low score: a weak box must be close to its predicted place. */
   readonly lowMatchIou?: number | undefined;
-  /** The same for a track that is not confirmed yet. */
+  /** As `matchIou`, for a track that is not confirmed yet. */
   readonly newMatchIou?: number | undefined;
   /** Media time for which an unseen object keeps its identity. Not a frame count, so it holds at any frame rate. */
   readonly lostMs?: number | undefined;
-  /** Consecutive frames in which an object must be detected before it gets an identity. */
+  /**
+   * Consecutive frames in which an object must be detected before it gets an identity. Default: 3, or fewer for an object that the detector
+   * is certain of.
+   */
   readonly minHits?: number | undefined;
 }
 
-export type ResolvedTrackOptions = { readonly [K in keyof TrackOptions]-?: number };
+export type ResolvedTrackOptions = { readonly [K in keyof TrackOptions]-?: number } & {
+  /** Whether an object that the detector is certain of gets its identity earlier. */
+  readonly isEarly: boolean;
+};
 
 /** Highest default of `highScore`. */
 const HIGH_SCORE = 0.4;
@@ -35,8 +41,8 @@ const OPTION_DEFAULTS = {
   ...TRACK_DEFAULTS,
   reportScore: 0.3,
   lowMatchIou: 0.5,
-  newMatchIou: 0.3,
-} satisfies Partial<ResolvedTrackOptions>;
+  newMatchIou: 0.25,
+} satisfies TrackOptions;
 
 const RATIOS = ['highScore', 'lowScore', 'newScore', 'reportScore', 'matchIou', 'lowMatchIou', 'newMatchIou'] as const;
 
@@ -46,14 +52,15 @@ const RATIOS = ['highScore', 'lowScore', 'newScore', 'reportScore', 'matchIou', 
  * @throws RangeError if a value is out of range or the scores are in the wrong order.
  */
 export function resolveTrackOptions(options: TrackOptions): ResolvedTrackOptions {
-  const given: Partial<ResolvedTrackOptions> = Object.fromEntries(
+  const given: Partial<Record<keyof TrackOptions, number>> = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   );
   const known = { ...OPTION_DEFAULTS, ...given };
   // What is absent gives way to what was set.
   const startsAt = given.newScore ?? Math.max(known.reportScore, given.highScore ?? known.lowScore);
   const matchedFrom = given.highScore ?? Math.max(known.lowScore, Math.min(HIGH_SCORE, startsAt));
-  const resolved: ResolvedTrackOptions = { ...known, highScore: matchedFrom, newScore: startsAt };
+  const isEarly = given.minHits === undefined;
+  const resolved: ResolvedTrackOptions = { ...known, highScore: matchedFrom, newScore: startsAt, isEarly };
   for (const key of RATIOS) {
     const value = resolved[key];
     if (!(value >= 0 && value <= 1)) throw new RangeError(`${key}: expected a number from 0 to 1, received ${value}`);

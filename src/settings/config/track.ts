@@ -104,15 +104,19 @@ const trackKeys = z.strictObject({
     ),
   matchIou: range(0, 1)
     .default(TRACK_DEFAULTS.matchIou)
-    .describe('Smallest IoU of a detection with the predicted box of its track.'),
+    .describe(
+      'Smallest IoU of a detection with the predicted box of its track, both with a margin that grows with the uncertainty of the prediction.',
+    ),
   lostMs: whole(0, 600_000)
     .optional()
     .describe(
-      'A track that is unseen for longer, in media time, is deleted; at least the time between two frames. If absent: 1000, or 2.5 times that time with a small maxFps.',
+      'A track that is unseen for longer, in media time, is deleted; at least the time between two frames. If absent: 2000, or 2.5 times that time with a small maxFps.',
     ),
   minHits: whole(1, 100)
-    .default(TRACK_DEFAULTS.minHits)
-    .describe('Consecutive frames that a track needs before it gets its id.'),
+    .optional()
+    .describe(
+      'Consecutive frames that a track needs before it gets its id. If absent: 3; with scores from 0.8 on 2, or 1 if frames are more than 150 ms apart.',
+    ),
 });
 
 /** Its scores must rise: lowScore, highScore, newScore. */

@@ -125,7 +125,7 @@ export const MOST_SEGMENTS = 1_000_000;
 export type JobTracking = Readonly<Record<Exclude<keyof TrackSettings, DependentTracking>, number>> &
   Pick<TrackSettings, DependentTracking>;
 /** Those whose default depends on other settings. */
-type DependentTracking = 'lostMs' | 'highScore' | 'newScore';
+type DependentTracking = 'lostMs' | 'minHits' | 'highScore' | 'newScore';
 
 /** A job as it is stored. */
 export interface JobOrder {

@@ -1,9 +1,9 @@
 import type { Detection } from '../../../base/core/detection.ts';
 import { iouXywh } from '../../../base/geometry/iou.ts';
 import { changeGateOf, detectEveryOf, type SkipConfig } from '../../../settings/config/skip.ts';
-import type { PredictionQuality } from '../../track/byte-tracker.ts';
 import { DetectPace } from '../../track/detect-pace.ts';
 import { LookLimit } from '../../track/look-limit.ts';
+import type { PredictionQuality } from '../../track/object-tracker.ts';
 import type { InFlightFrame } from './in-flight-frame.ts';
 
 /** Smallest share of the picture that a box with an uncertain score covers: half of what is promised to be found in time. */

@@ -5,8 +5,8 @@ import { ruleNeedsTracks } from '../../../settings/config/event-rules.ts';
 import { changeGateOf, detectEveryOf } from '../../../settings/config/skip.ts';
 import type { StreamConfig } from '../../../settings/config/stream.ts';
 import { type LineCount, MAX_POINTS, type StreamReport } from '../../../wire/protocol/report.ts';
-import { ByteTracker, type PredictionQuality } from '../../track/byte-tracker.ts';
 import { LineCounter } from '../../track/lines.ts';
+import { ObjectTracker, type PredictionQuality } from '../../track/object-tracker.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions } from '../../track/track-options.ts';
 import { TrackRate, trackRateProblem } from '../../track/track-rate.ts';
 import { ZoneCounter } from '../../track/zones.ts';
@@ -42,7 +42,7 @@ export class StreamAnalytics {
    * Shared with the analytics before and after, so that ids are used once. While tracking is off it predicts frames that entered
    * before. Null if the stream was never tracked.
    */
-  readonly #tracker: ByteTracker | null;
+  readonly #tracker: ObjectTracker | null;
   readonly #zones: ZoneCounter | null;
   readonly #lines: LineCounter | null;
   /** Null if nobody asks for tracks. */
@@ -59,7 +59,7 @@ export class StreamAnalytics {
     this.#isTracking = isTracked(config);
     this.#options = trackOptions(config, reportScore);
     const [known, rate] = before === null ? [null, null] : [before.#tracker, before.#rate];
-    this.#tracker = known ?? (this.#isTracking ? new ByteTracker(this.#options) : null);
+    this.#tracker = known ?? (this.#isTracking ? new ObjectTracker(this.#options) : null);
     const { zones, lines } = config;
     this.#rate = needsTracks(config) ? (rate ?? new TrackRate()) : null;
     this.#zones = zones.length === 0 ? null : new ZoneCounter(zones.map(plain), before === null ? null : before.#zones);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Detection } from '../../../../src/base/core/detection.ts';
 import type { LineCrossing } from '../../../../src/base/core/frame.ts';
-import { ByteTracker } from '../../../../src/frame/track/byte-tracker.ts';
 import { LineCounter, type LineOptions } from '../../../../src/frame/track/lines.ts';
+import { ObjectTracker } from '../../../../src/frame/track/object-tracker.ts';
 import { personAt, seen } from './scenes.ts';
 
 /** Vertical in the middle, from y 400 up to y 100 of a 1000 x 500 picture: its left is the left of the picture. */
@@ -247,7 +247,7 @@ describe('tracking errors', () => {
   });
 
   it('two people who cross at the line are counted once each, with a real tracker', () => {
-    const tracker = new ByteTracker();
+    const tracker = new ObjectTracker();
     const counter = new LineCounter([gate]);
     for (let k = 0; k < 80; k++) {
       const scene: Detection[] = [personAt(300 + 5 * k, 230), personAt(695 - 5 * k, 260)];

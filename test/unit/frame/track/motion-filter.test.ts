@@ -23,8 +23,8 @@ function followed(frameMs: number, untilMs: number): MotionFilter {
 }
 
 /**
- * The Kalman filter of Wojke et al. (2017) over centre, aspect, height and the velocity of each, with whole matrices. Time in frames of
- * 1/30 s; the coordinates of a measurement are taken one after the other, as their noise is independent.
+ * The Kalman filter over centre, sides and the velocity of each, with whole matrices, and the noise of a white acceleration. Time in
+ * seconds; the coordinates of a measurement are taken one after the other, as their noise is independent.
  */
 class TextbookFilter {
   #x: number[];
@@ -32,37 +32,39 @@ class TextbookFilter {
 
   constructor(box: Box) {
     this.#x = [...TextbookFilter.measure(box), 0, 0, 0, 0];
-    const [place, speed] = [(2 * box[3]) / 20, (10 * box[3]) / 160];
-    const spread = [place, place, 1e-2, place, speed, speed, 1e-5, speed];
-    this.#p = spread.map((value, i) => spread.map((_, j) => (i === j ? value ** 2 : 0)));
+    const size = (box[2] + box[3]) / 2;
+    const spread = [0.14, 0.14, 0.35, 0.35, 2.8, 2.8, 0.28, 0.28];
+    this.#p = spread.map((value, i) => spread.map((_, j) => (i === j ? (value * size) ** 2 : 0)));
   }
 
   static measure([x, y, width, height]: Box): number[] {
-    return [x + width / 2, y + height / 2, width / height, height];
+    return [x + width / 2, y + height / 2, width, height];
   }
 
   get box(): number[] {
-    const [x, y, aspect, height] = this.#x as [number, number, number, number];
-    return [x - (aspect * height) / 2, y - height / 2, aspect * height, height];
+    const [x, y, width, height] = this.#x as [number, number, number, number];
+    return [x - width / 2, y - height / 2, width, height];
   }
 
-  predict(frames: number, holdsSize: boolean): void {
-    if (holdsSize) this.#x[7] = 0;
-    const [place, speed] = [this.#x[3]! / 20, this.#x[3]! / 160];
-    const noise = [place, place, 1e-2, place, speed, speed, 1e-5, speed];
-    const motion = noise.map((_, i) => noise.map((__, j) => (i === j ? 1 : j === i + 4 ? frames : 0)));
+  predict(seconds: number, holdsSize: boolean): void {
+    if (holdsSize) this.#x.fill(0, 6);
+    const size = (this.#x[2]! + this.#x[3]!) / 2;
+    const noise = [0.43, 0.43, 0.14, 0.14].map((value) => (value * size) ** 2);
+    const motion = this.#x.map((_, i) => this.#x.map((__, j) => (i === j ? 1 : j === i + 4 ? seconds : 0)));
     const times = (a: number[][], b: number[][]) =>
       a.map((row) => b[0]!.map((_, j) => row.reduce((sum, value, k) => sum + value * b[k]![j]!, 0)));
     const turned = (a: number[][]) => a[0]!.map((_, j) => a.map((row) => row[j]!));
     this.#x = times(motion, turned([this.#x])).map(([value]) => value!);
-    this.#p = times(times(motion, this.#p), turned(motion)).map((row, i) =>
-      row.map((value, j) => value + (i === j ? noise[i]! ** 2 * frames : 0)),
-    );
+    const grown = times(times(motion, this.#p), turned(motion));
+    // Of a white acceleration: t^3 / 3 and t^2 / 2, t^2 / 2 and t.
+    const shares = (i: number, j: number): number =>
+      i === j ? (i < 4 ? seconds ** 3 / 3 : seconds) : Math.abs(i - j) === 4 ? seconds ** 2 / 2 : 0;
+    this.#p = grown.map((row, i) => row.map((value, j) => value + noise[i % 4]! * shares(i, j)));
   }
 
   correct(box: Box): void {
-    const place = this.#x[3]! / 20;
-    const spread = [place, place, 1e-1, place];
+    const size = (this.#x[2]! + this.#x[3]!) / 2;
+    const spread = [0.14, 0.14, 0.35, 0.35].map((value) => value * size);
     for (const [k, measured] of TextbookFilter.measure(box).entries()) {
       const total = this.#p[k]![k]! + spread[k]! ** 2;
       const gain = this.#p.map((row) => row[k]! / total);
@@ -98,21 +100,32 @@ describe('MotionFilter', () => {
     expect(boxOf(filter)[0]).toBeCloseTo(100 + 0.2 * 2500, 0);
   });
 
-  it('weighs the first measurements by the Kalman gain', () => {
-    // Height 80: position spread 4, so the start has variance (2 * 4)^2 = 64 in place and (10 * 0.5)^2 = 25 in speed.
-    // One nominal frame later: 64 + 25 + 4^2 = 105, against 4^2 = 16 of the measurement: gain 105 / 121.
-    const filter = new MotionFilter([100, 100, 40, 80]);
-    filter.predict(1e6 / 30, false);
-    filter.correct([110, 100, 40, 80]);
-    expect(boxOf(filter)[0]).toBeCloseTo(100 + (10 * 105) / 121, 9);
+  it('weighs the first measurements by the Kalman gain, less certain the longer there is none', () => {
+    const firstGain = (seconds: number): number => {
+      const filter = new MotionFilter([100, 100, 40, 80]);
+      filter.predict(seconds * 1e6, false);
+      filter.correct([110, 100, 40, 80]);
+      return (boxOf(filter)[0]! - 100) / 10;
+    };
+    // Size 60: variances 8.4^2 in place, 168^2 in speed, and 25.8^2 of the acceleration in a second.
+    const gainAfter = (t: number): number => {
+      const place = 8.4 ** 2 + t * t * 168 ** 2 + (25.8 ** 2 * t ** 3) / 3;
+      return place / (place + 8.4 ** 2);
+    };
+    for (const seconds of [0.04, 0.2, 1]) expect(firstGain(seconds)).toBeCloseTo(gainAfter(seconds), 9);
   });
 
-  it('becomes less certain the longer there is no measurement', () => {
-    // Two nominal frames: 64 + 2^2 * 25 + 2 * 4^2 = 196, against 16 of the measurement: gain 196 / 212.
+  it('says how uncertain the place is, as a share of the size', () => {
     const filter = new MotionFilter([100, 100, 40, 80]);
-    filter.predict(2e6 / 30, false);
-    filter.correct([110, 100, 40, 80]);
-    expect(boxOf(filter)[0]).toBeCloseTo(100 + (10 * 196) / 212, 9);
+    expect(filter.spread).toBeCloseTo(Math.SQRT2 * 0.14, 9);
+    for (let k = 1; k <= 25; k++) {
+      filter.predict(40_000, false);
+      filter.correct([100, 100, 40, 80]);
+    }
+    const followed = filter.spread;
+    expect(followed).toBeLessThan(0.15);
+    filter.predict(1_000_000, true);
+    expect(filter.spread).toBeGreaterThan(2 * followed);
   });
 
   it("is the textbook's filter with matrices of 8 x 8", () => {
@@ -120,10 +133,10 @@ describe('MotionFilter', () => {
     const filter = new MotionFilter(box(0));
     const textbook = new TextbookFilter(box(0));
     for (let k = 1; k <= 12; k++) {
-      const frames = 1 + (k % 3) / 2;
+      const seconds = 0.04 * (1 + (k % 3) / 2);
       const isLost = k > 9;
-      filter.predict((frames * 1e6) / 30, isLost);
-      textbook.predict(frames, isLost);
+      filter.predict(seconds * 1e6, isLost);
+      textbook.predict(seconds, isLost);
       expect(boxOf(filter).map((value) => value.toFixed(6))).toEqual(textbook.box.map((value) => value.toFixed(6)));
       if (isLost) continue;
       filter.correct(box(k));
@@ -142,9 +155,9 @@ describe('MotionFilter', () => {
       return filter;
     };
     const hidden = shrinking();
-    const heightPx = boxOf(hidden)[3]!;
+    const sidesPx = boxOf(hidden).slice(2);
     hidden.predict(2_000_000, true);
-    expect(boxOf(hidden)[3]).toBeCloseTo(heightPx, 9);
+    expect(boxOf(hidden).slice(2)).toEqual(sidesPx);
     const seen = shrinking();
     seen.predict(2_000_000, false);
     expect(boxOf(seen)[3]).toBeGreaterThan(0);

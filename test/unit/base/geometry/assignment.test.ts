@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AssignmentSolver } from '../../../../src/frame/track/assignment.ts';
+import { AssignmentSolver } from '../../../../src/base/geometry/assignment.ts';
 
 /** Tries every assignment; only for matrices of a few rows. */
 function cheapestByTrial(costs: number[][]): number {

@@ -1,6 +1,6 @@
 import type { Box, Detection } from '../../base/core/detection.ts';
+import { AssignmentSolver } from '../../base/geometry/assignment.ts';
 import { iouXywh } from '../../base/geometry/iou.ts';
-import { AssignmentSolver } from './assignment.ts';
 import { MediaTimeline } from './media-timeline.ts';
 import { ObjectTrack } from './object-track.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions, type TrackOptions } from './track-options.ts';
@@ -19,6 +19,28 @@ export interface PredictionQuality {
 
 /** A new object of this score is hardly a false one. */
 const SURE_SCORE = 0.5;
+/** An object of this mean score needs no `minHits` frames: one, or two where frames follow each other closely and a second costs nothing. */
+const CERTAIN_SCORE = 0.8;
+const CLOSE_FRAMES_US = 150_000;
+
+/**
+ * Boxes are compared with a margin on each side, as a share of their sides: small or fast objects do not overlap from frame to frame. It is
+ * as wide as the place is uncertain, see `MotionFilter.spread`.
+ */
+const LEAST_MARGIN = 0.1;
+const MOST_MARGIN = 0.8;
+const MARGIN_OF_A_SPREAD = 0.05;
+/** How much of the overlap a difference in height costs, by its natural logarithm, and how much a score of 0. */
+const HEIGHT_COST = 0.2;
+const SCORE_COST = 0.6;
+/** An object that is in sight comes before one that is lost. */
+const LOST_COST = 0.05;
+
+/** Boxes of one class that overlap more, as IoU or as a share of the smaller one, may be two of one object. */
+const DOUBLE_IOU = 0.45;
+const DOUBLE_SHARE = 0.55;
+/** After this time it is an object of its own that the other one hides in part, such as a car in a row of parked ones. */
+const DOUBLE_US = 2_000_000;
 
 /** A detection of the newest frame and the track that it was matched with. */
 interface Sighting {
@@ -26,18 +48,22 @@ interface Sighting {
   track: ObjectTrack | null;
 }
 
+/** How well a detection fits a track: 1 at best, and it is not matched below a limit. */
+type Fit = (track: ObjectTrack, detection: Detection) => number;
+
 /**
- * Assigns identities to the detections of one stream over time: ByteTrack (Zhang et al., "ByteTrack: Multi-Object Tracking
- * by Associating Every Detection Box", 2022). Tracks are matched with high-score detections first, the remaining tracks
- * with low-score detections, since a partly occluded object still gives a weak box.
+ * Assigns identities to the detections of one stream over time. Tracks are matched with high-score detections first, and those in sight that
+ * are left with low-score detections, since a partly hidden object still gives a weak box (Zhang et al., "ByteTrack: Multi-Object Tracking by
+ * Associating Every Detection Box", 2022). Boxes are compared with a margin (Yang et al., "Hard to Track Objects with Irregular Motions and
+ * Similar Appearances?", 2023), which grows with the uncertainty of the motion filter, so that it fits any rate and any gap.
  *
- * Differences from the paper: time is media time, not frames; tracks only match detections of their own class; an object in
- * the very first frame must be confirmed like any other; a lost track whose predicted position is occupied by another
- * object is not merged with it, since people do walk behind each other.
+ * A second box of an object that is tracked already starts no track. Time is media time, not frames; tracks only match detections of
+ * their own class; a lost track whose predicted place is occupied by another object is not merged with it, since people do walk behind each
+ * other. What each of these gives: ADR 125.
  *
- * One instance per stream. Takes some tens of microseconds for 20 objects.
+ * One instance per stream.
  */
-export class ByteTracker {
+export class ObjectTracker {
   #options: ResolvedTrackOptions;
   readonly #timeline: MediaTimeline;
   readonly #solver = new AssignmentSolver();
@@ -48,6 +74,8 @@ export class ByteTracker {
   #lastId = 0;
   #leastIou = 1;
   #quality: PredictionQuality = { tracks: 0, lost: 0, fresh: 0, leastIou: 1 };
+  /** Time of the newest inferred frame; null before the first. */
+  #inferredUs: number | null = null;
 
   /** @throws RangeError if an option is out of range. */
   constructor(options: TrackOptions = {}) {
@@ -82,18 +110,19 @@ export class ByteTracker {
     const known = this.#tracks.filter((track) => track.state !== 'tentative');
     const tracks = known.filter((track) => track.state === 'tracked').length;
     this.#leastIou = 1;
-    const unseen = this.#associate(known, strong, matchIou);
+    const unseen = this.#associate(known, strong, fitWithMargin, matchIou);
     const inSight = unseen.filter((track) => track.state === 'tracked');
-    const lost = this.#associate(inSight, weak, lowMatchIou);
+    const lost = this.#associate(inSight, weak, iouWith, lowMatchIou);
     for (const track of lost) track.state = 'lost';
     const leastIou = this.#leastIou;
     const tentative = this.#tracks.filter((track) => track.state === 'tentative');
-    const unconfirmed = new Set(this.#associate(tentative, strong, newMatchIou));
+    const unconfirmed = new Set(this.#associate(tentative, strong, fitWithMargin, newMatchIou));
     this.#tracks = this.#tracks.filter((track) => !unconfirmed.has(track));
 
     const fresh = this.#startTracks(strong);
     this.#quality = { tracks, lost: lost.length, fresh, leastIou };
     this.#confirmTracks();
+    this.#inferredUs = this.#timeline.nowUs;
     return this.#report(sightings);
   }
 
@@ -124,6 +153,7 @@ export class ByteTracker {
   #advanceTime(ptsUs: number): void {
     const { elapsedUs, isBroken } = this.#timeline.advance(ptsUs);
     if (isBroken) {
+      this.#inferredUs = null;
       this.#tracks = [];
       this.#strays = [];
     }
@@ -132,23 +162,19 @@ export class ByteTracker {
     for (const track of this.#tracks) track.predict(elapsedUs);
   }
 
-  /**
-   * Matches tracks with free sightings for the largest sum of IoU, among pairs of the same class with an IoU above
-   * `overIou`. Returns the unmatched tracks.
-   */
-  #associate(tracks: readonly ObjectTrack[], sightings: readonly Sighting[], overIou: number): ObjectTrack[] {
+  /** Matches tracks with free sightings of their class for the largest sum of fits, all above `least`. Returns the unmatched tracks. */
+  #associate(tracks: readonly ObjectTrack[], sightings: readonly Sighting[], fitOf: Fit, least: number): ObjectTrack[] {
     const free = sightings.filter((sighting) => sighting.track === null);
     if (tracks.length === 0 || free.length === 0) return [...tracks];
     const size = tracks.length * free.length;
     if (this.#costs.length < size) this.#costs = new Float64Array(size * 2);
     const costs = this.#costs;
     // A forbidden pair costs as much as leaving both unmatched, so the solver never prefers it to an allowed pair.
-    const forbidden = 1 - overIou;
+    const forbidden = 1 - least;
     let k = 0;
     for (const track of tracks) {
       for (const { detection } of free) {
-        costs[k++] =
-          track.classId === detection.classId ? Math.min(forbidden, 1 - iouWith(track, detection)) : forbidden;
+        costs[k++] = track.classId === detection.classId ? Math.min(forbidden, 1 - fitOf(track, detection)) : forbidden;
       }
     }
     const columns = this.#solver.solve(costs, tracks.length, free.length);
@@ -157,7 +183,7 @@ export class ByteTracker {
       if (column === -1 || costs[row * free.length + column]! >= forbidden) return true;
       const sighting = free[column]!;
       sighting.track = track;
-      this.#leastIou = Math.min(this.#leastIou, 1 - costs[row * free.length + column]!);
+      this.#leastIou = Math.min(this.#leastIou, iouWith(track, sighting.detection));
       track.observe(sighting.detection, this.#timeline.nowUs);
       return false;
     });
@@ -165,19 +191,34 @@ export class ByteTracker {
 
   /** @returns how many it started that are hardly false. */
   #startTracks(strong: readonly Sighting[]): number {
-    let started = 0;
+    const isDouble = (sighting: Sighting): boolean =>
+      strong.some((other) => other !== sighting && hides(other, sighting));
     for (const sighting of strong) {
-      if (sighting.track !== null || sighting.detection.score < this.#options.newScore) continue;
-      sighting.track = new ObjectTrack(sighting.detection, this.#timeline.nowUs);
+      if (sighting.track?.state === 'tentative' && !isDouble(sighting)) sighting.track.standsAlone();
+    }
+    // Of two boxes of a new object, the better one starts its track.
+    const unmatched = strong.filter(
+      ({ track, detection }) => track === null && detection.score >= this.#options.newScore,
+    );
+    let started = 0;
+    for (const sighting of unmatched.sort((a, b) => b.detection.score - a.detection.score)) {
+      const mayBeDouble = isDouble(sighting);
+      sighting.track = new ObjectTrack(sighting.detection, this.#timeline.nowUs, mayBeDouble);
       this.#tracks.push(sighting.track);
-      if (sighting.detection.score >= SURE_SCORE) started += 1;
+      if (sighting.detection.score >= SURE_SCORE && !mayBeDouble) started += 1;
     }
     return started;
   }
 
   #confirmTracks(): void {
+    const { minHits, isEarly } = this.#options;
+    const nowUs = this.#timeline.nowUs;
+    const isClose = this.#inferredUs !== null && nowUs - this.#inferredUs < CLOSE_FRAMES_US;
+    const certainHits = Math.min(minHits, isClose ? 2 : 1);
     for (const track of this.#tracks) {
-      if (track.state !== 'tentative' || track.hits < this.#options.minHits) continue;
+      if (track.state !== 'tentative') continue;
+      const needed = isEarly && track.meanScore >= CERTAIN_SCORE && !track.mayBeDouble ? certainHits : minHits;
+      if (track.hits < needed || (track.mayBeDouble && nowUs - track.firstUs < DOUBLE_US)) continue;
       this.#lastId += 1;
       track.confirm(this.#lastId);
     }
@@ -216,4 +257,39 @@ function clipped(
 function iouWith(track: ObjectTrack, { box }: Detection): number {
   const p = track.predicted;
   return iouXywh(p[0]!, p[1]!, p[2]!, p[3]!, box[0], box[1], box[2], box[3]);
+}
+
+function fitWithMargin(track: ObjectTrack, { box, score }: Detection): number {
+  const margin = Math.min(MOST_MARGIN, Math.max(LEAST_MARGIN, track.spread + MARGIN_OF_A_SPREAD));
+  const [x, y, width, height] = track.predicted as unknown as Box;
+  const overlap = iouWithin(x, y, width, height, box, margin);
+  if (overlap === 0) return 0;
+  const likeness = overlap - HEIGHT_COST * Math.abs(Math.log(box[3] / height));
+  return likeness * (1 - SCORE_COST * (1 - score)) - (track.state === 'lost' ? LOST_COST : 0);
+}
+
+/** IoU of two boxes with a margin on each side, as a share of their sides. */
+function iouWithin(x: number, y: number, width: number, height: number, box: Box, margin: number): number {
+  const grown = 1 + 2 * margin;
+  return iouXywh(
+    x - margin * width,
+    y - margin * height,
+    width * grown,
+    height * grown,
+    box[0] - margin * box[2],
+    box[1] - margin * box[3],
+    box[2] * grown,
+    box[3] * grown,
+  );
+}
+
+/** Whether a sighting may be a second box of the object of another one, which has an identity or was there first. */
+function hides({ detection: other, track }: Sighting, { detection, track: own }: Sighting): boolean {
+  if (track === null || other.classId !== detection.classId || (own !== null && track.id === 0)) return false;
+  const [ax, ay, aw, ah] = other.box;
+  const [bx, by, bw, bh] = detection.box;
+  const iou = iouXywh(ax, ay, aw, ah, bx, by, bw, bh);
+  if (iou === 0) return false;
+  const shared = (iou / (1 + iou)) * (aw * ah + bw * bh);
+  return iou > DOUBLE_IOU || shared > DOUBLE_SHARE * Math.min(aw * ah, bw * bh);
 }
