@@ -98,8 +98,8 @@ describe('a file with second stages', () => {
     expect(staged.of('f')).toHaveLength(100);
     const { looked, wanted, skipped } = staged.report('yes');
     expect({ looked, skipped }).toEqual({ looked: 0, skipped: { 'engine-failed': wanted } });
-    // The first two frames of a track have no id.
-    expect(wanted).toBe(3 * 98);
+    // The detector is certain of them, so they have their ids in the first frame.
+    expect(wanted).toBe(3 * 100);
     expect(staged.gaps).toEqual([0, 0, 0]);
     const last = staged.of('f').at(-1)!.detections;
     expect(last.map(({ attributes }) => attributes?.colour?.label).toSorted()).toEqual(['blue', 'green', 'red']);

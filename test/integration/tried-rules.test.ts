@@ -30,8 +30,8 @@ let host: PipelineHost;
 let url: string;
 let closeGateway: () => Promise<void>;
 const records: RuleEvent[] = [];
-/** Somebody is there for two of three seconds. */
-const isThere = (): boolean => Date.now() % 3000 < 2000;
+/** Somebody is there for two of six seconds: who is away for longer than a track is remembered comes back as another. */
+const isThere = (): boolean => Date.now() % 6000 < 2000;
 
 beforeAll(async () => {
   const source = 'synthetic:testsrc2=size=64x64:rate=10';

@@ -33,8 +33,6 @@ const MARGIN_OF_A_SPREAD = 0.05;
 /** How much of the overlap a difference in height costs, by its natural logarithm, and how much a score of 0. */
 const HEIGHT_COST = 0.2;
 const SCORE_COST = 0.6;
-/** An object that is in sight comes before one that is lost. */
-const LOST_COST = 0.05;
 
 /** Boxes of one class that overlap more, as IoU or as a share of the smaller one, may be two of one object. */
 const DOUBLE_IOU = 0.45;
@@ -265,7 +263,7 @@ function fitWithMargin(track: ObjectTrack, { box, score }: Detection): number {
   const overlap = iouWithin(x, y, width, height, box, margin);
   if (overlap === 0) return 0;
   const likeness = overlap - HEIGHT_COST * Math.abs(Math.log(box[3] / height));
-  return likeness * (1 - SCORE_COST * (1 - score)) - (track.state === 'lost' ? LOST_COST : 0);
+  return likeness * (1 - SCORE_COST * (1 - score));
 }
 
 /** IoU of two boxes with a margin on each side, as a share of their sides. */
