@@ -71,6 +71,7 @@ const GATE = [
   'test/e2e/optimize.test.ts',
   'test/e2e/run.test.ts',
   'test/e2e/score.test.ts',
+  'test/e2e/tracks.test.ts',
   'test/integration/alert-kills.test.ts',
   'test/integration/bulk-job.test.ts',
   'test/integration/bull-layout.test.ts',

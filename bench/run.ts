@@ -34,6 +34,7 @@ import { type SectionRecord, sectionText, writeResults } from './support/report.
 import type { Section } from './support/section.ts';
 import { throughput } from './throughput.bench.ts';
 import { tiles } from './tiles.bench.ts';
+import { tracking } from './tracking.bench.ts';
 
 /**
  * Runs the benchmark sections. Nothing is asserted: the report lists the figures with their targets.
@@ -55,6 +56,7 @@ const SECTIONS: readonly Section[] = [
   skipping,
   hardCases,
   tiles,
+  tracking,
   review,
   peers,
   peersOpenvino,

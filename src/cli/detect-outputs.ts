@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { CocoSink } from '../after/sinks/coco-sink.ts';
 import { CsvSink } from '../after/sinks/csv-sink.ts';
 import { JsonlSink } from '../after/sinks/jsonl-sink.ts';
+import { MotSink } from '../after/sinks/mot-sink.ts';
 import { lockOutputs } from '../after/sinks/open-sinks.ts';
 import type { OutputLock } from '../after/sinks/output-lock.ts';
 import { checkReplaceable, isDevice, partialPathOf, resolveOutput } from '../after/sinks/output-names.ts';
@@ -216,6 +217,7 @@ function resultSink(
   const common = { id, path, onFailure, onNotice: (text: string): void => note(io, text) };
   if (id === '--coco') return new CocoSink({ ...common, classes, sources: plan.sources.map((source) => source.path) });
   if (id === '--parquet') return new ParquetFileSink(common);
+  if (format === 'mot') return new MotSink(common);
   if (format === 'csv') return new CsvSink({ ...common, attributes });
   return new JsonlSink({ ...common, namesInputs: true, stdout: io.stdout });
 }

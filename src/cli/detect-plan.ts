@@ -19,7 +19,7 @@ import { VIEW_FLAGS, viewSettingsOf } from './view-flags.ts';
 /** Each has an ffmpeg and a ring of frames. */
 const MOST_JOBS = 16;
 
-const RESULT_FORMATS = ['jsonl', 'csv'] as const;
+const RESULT_FORMATS = ['jsonl', 'csv', 'mot'] as const;
 type ResultFormat = (typeof RESULT_FORMATS)[number];
 
 export const DETECT_FLAGS = flagTable({
@@ -30,7 +30,7 @@ export const DETECT_FLAGS = flagTable({
   '--min-score <0..1>': ['lowest score to report (default: from the manifest)', Number],
   '--classes <names>': ['report only these classes, separated by commas', listOf],
   '--out <file|dir/>': [
-    'write one JSON line for each frame, or with .csv one line for each detection; DIR/ gets a file for each input; .jsonl.gz or .jsonl.zst compresses; "-" for standard output; may be given several times',
+    'write one JSON line for each frame, or with .csv one line for each detection, or with .mot.txt the tracks as MOTChallenge has them; DIR/ gets a file for each input; .jsonl.gz or .jsonl.zst compresses; "-" for standard output; may be given several times',
     repeated,
   ],
   '--format <format>': ['format of the files in --out DIR/', RESULT_FORMATS],
@@ -63,6 +63,7 @@ export type DetectFlags = Partial<FlagsOf<typeof DETECT_FLAGS>> & { readonly eve
 /** Container of the videos in a folder. */
 const VIDEO_EXTENSION = '.mp4';
 const PARQUET_EXTENSION = '.parquet';
+const TRACKS_EXTENSION = '.mot.txt';
 /** Of the pictures with boxes beside them. */
 const PICTURE_EXTENSION = '.jpg';
 
@@ -162,6 +163,7 @@ async function startsAsPicture(path: string): Promise<boolean> {
 async function planOutputs(sources: readonly DetectSource[], flags: DetectFlags): Promise<OutputPlan> {
   const { out = [], coco, parquet, yolo, video } = flags;
   const places: OutputPlace[] = await resultPlaces(out, flags.format);
+  for (const place of places) if (place.format === 'mot') requireTracks(place, sources, flags);
   if (coco !== undefined) places.push({ id: '--coco', path: coco, isFolder: false });
   if (parquet !== undefined && (await isPipe(parquet)))
     throw wrongCommand('--parquet: a Parquet file is read from its end, so it cannot be a pipe; name a file');
@@ -175,6 +177,21 @@ async function planOutputs(sources: readonly DetectSource[], flags: DetectFlags)
   const pipes = await Promise.all(places.map((place) => !place.isFolder && isPipe(place.path)));
   const resumeFolder = places.length === 0 || pipes.some(Boolean) ? null : resumeFolderOf(places[0]!);
   return { places, resumeFolder };
+}
+
+/** A file of tracks has frames of one video. @throws COMMAND_INVALID */
+function requireTracks(
+  { path, isFolder: isOwn }: OutputPlace,
+  sources: readonly DetectSource[],
+  flags: DetectFlags,
+): void {
+  const { track, stages, trackBetween = 1 } = flags;
+  if (track !== true && stages === undefined && trackBetween === 1)
+    throw wrongCommand(`--out ${path}: a file of tracks needs --track`);
+  if (!isOwn && sources.length > 1)
+    throw wrongCommand(
+      `--out ${path}: a file of tracks takes one video, received ${sources.length}; name a folder, with --format mot`,
+    );
 }
 
 /** @throws COMMAND_INVALID */
@@ -208,7 +225,8 @@ async function requireOneVideo(video: string, [source, ...more]: readonly Detect
 /** The file that an input has in an output: one of its own in a folder. */
 export function fileIn({ id, path, isFolder, format }: OutputPlace, { name, isPicture }: DetectSource): string {
   const picture = isPicture ? PICTURE_EXTENSION : VIDEO_EXTENSION;
-  const extension = id === '--video' ? picture : id === '--parquet' ? PARQUET_EXTENSION : `.${format}`;
+  const results = format === 'mot' ? TRACKS_EXTENSION : `.${format}`;
+  const extension = id === '--video' ? picture : id === '--parquet' ? PARQUET_EXTENSION : results;
   return isFolder ? join(path, `${name}${extension}`) : path;
 }
 
@@ -250,7 +268,12 @@ function resumeFolderOf({ path, isFolder }: OutputPlace): string {
 }
 
 /** Extensions of `--out`; JSON lines also with `.gz` and `.zst`. A name without one is taken as JSON lines. */
-const EXTENSIONS: Readonly<Record<string, ResultFormat>> = { '.jsonl': 'jsonl', '.ndjson': 'jsonl', '.csv': 'csv' };
+const EXTENSIONS: Readonly<Record<string, ResultFormat>> = {
+  '.jsonl': 'jsonl',
+  '.ndjson': 'jsonl',
+  '.csv': 'csv',
+  [TRACKS_EXTENSION]: 'mot',
+};
 
 /** A file named `r.xml` would hold JSON lines. @throws COMMAND_INVALID */
 async function formatOf(path: string, format: ResultFormat | undefined): Promise<ResultFormat> {
@@ -258,12 +281,13 @@ async function formatOf(path: string, format: ResultFormat | undefined): Promise
   const compression = compressionOf(path);
   const problem = compressionProblem(path);
   if (problem !== null) throw wrongCommand(`--out: ${problem}`);
-  const extension = extname(compression === null ? path : path.slice(0, -extname(path).length)).toLowerCase();
+  const bare = compression === null ? path : path.slice(0, -extname(path).length);
+  const extension = bare.toLowerCase().endsWith(TRACKS_EXTENSION) ? TRACKS_EXTENSION : extname(bare).toLowerCase();
   const isNameless = extension === '' || (await isPipe(path));
   const known = isNameless ? (format ?? 'jsonl') : EXTENSIONS[extension];
-  if (known === undefined || (known === 'csv' && compression !== null)) {
+  if (known === undefined || (known !== 'jsonl' && compression !== null)) {
     const lines = Object.entries(EXTENSIONS).flatMap(([each, kind]) =>
-      kind === 'csv' ? [each] : [each, `${each}.gz`, `${each}.zst`],
+      kind !== 'jsonl' ? [each] : [each, `${each}.gz`, `${each}.zst`],
     );
     const hint = extension === '.json' ? ' (--coco writes one JSON document)' : '';
     throw wrongCommand(

@@ -11,16 +11,18 @@ import { DECIDING_FIGURE, IOU_TYPES, type IouType } from '../network/evaluate/co
 import { labelsHash } from '../network/evaluate/labels-hash.ts';
 import { comparePrecision } from '../network/evaluate/precision-loss.ts';
 import { IOU_TYPES_OF } from '../network/evaluate/task-iou.ts';
-import { type CliIo, JSON_FLAG, print, printJson, wrongCommand } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, print, printJson, show, wrongCommand } from './cli-io.ts';
 import { requireWritable } from './detect-outputs.ts';
 import { type Evaluation, evaluateModel } from './evaluate-model.ts';
-import { addFlags, type FlagsOf, flagTable, repeated, required } from './flag-values.ts';
+import { evaluateSequence, isSequence } from './evaluate-sequence.ts';
+import { addFlags, type FlagsOf, flagTable, repeated, whole } from './flag-values.ts';
 import { ENGINE_FLAGS, FILE_FLAGS, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { figuresTable, IOU_TYPE_MEANS } from './score.ts';
+import { tracksTable } from './score-tracks.ts';
 import { TILES_FLAG } from './view-flags.ts';
 
 const FLAGS = flagTable({
-  '--images <dir>': required('folder with the images of the annotations'),
+  '--images <dir>': 'folder with the images of the annotations',
   '--model <name>': ['detector to evaluate; may be given several times (default: centernet)', repeated, []],
   ...FILE_FLAGS,
   ...ENGINE_FLAGS,
@@ -32,17 +34,27 @@ const FLAGS = flagTable({
   ],
   '--iou-type <type>': [`${IOU_TYPE_MEANS} (default: by the task of the model)`, IOU_TYPES],
   '--coco <file>': 'write the detections as COCO results, which "sightline score" reads; one model only',
+  '--detections <file>': 'sequences: track these detections (det.txt), and run no model',
+  '--every <n>': ['sequences: use every n-th frame', whole('--every', 1, 1000), 1],
+  '--out <file>': 'sequences: write the tracks, as MOTChallenge has them',
   ...JSON_FLAG,
 });
 type EvalFlags = FlagsOf<typeof FLAGS>;
 
 export function addEval(program: Command, io: CliIo): void {
-  const command = program.command('eval').argument('<annotations>', 'COCO annotations, such as instances_val2017.json');
+  const command = program
+    .command('eval')
+    .argument(
+      '<annotations>',
+      'COCO annotations, such as instances_val2017.json; or the folder of a MOTChallenge sequence',
+    );
   addFlags(command, FLAGS).addHelpText(
     'after',
-    '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg\n  sightline eval instances.json --images val2017 --tiles 2x2\n  sightline eval instances.json --images val2017 --coco results.json && sightline score instances.json results.json',
+    '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg\n  sightline eval instances.json --images val2017 --tiles 2x2\n  sightline eval instances.json --images val2017 --coco results.json && sightline score instances.json results.json\n  sightline eval MOT17-09-FRCNN --model yolox-nano --every 3\n  sightline eval MOT17-09-FRCNN --detections MOT17-09-FRCNN/det/det.txt --out tracks.mot.txt\n\nA sequence has gt/gt.txt, seqinfo.ini, and video.mp4 or pictures in img1: its people are tracked and scored as by "sightline score".',
   );
-  command.action(async (annotationsPath: string, flags: EvalFlags) => {
+  command.action(async (annotationsPath: string, given: EvalFlags) => {
+    if (isSequence(annotationsPath)) return showSequence(annotationsPath, given, io);
+    const flags = ofPictures(given);
     if (flags.coco !== undefined) await requireCocoFile(flags.coco, annotationsPath, flags.model);
     // Without places: what else is read of objects depends on the models.
     requirePictures(await readAnnotations(annotationsPath, 'classes'), flags.images);
@@ -63,6 +75,30 @@ export function addEval(program: Command, io: CliIo): void {
       for (const one of comparisons) print(io, `${comparisonText(one)}\n`);
     }
   });
+}
+
+/** @throws COMMAND_INVALID for flags of sequences, or without pictures. */
+function ofPictures(flags: EvalFlags): EvalFlags & { readonly images: string } {
+  const { images, detections, every, out } = flags;
+  if (detections !== undefined || out !== undefined || every !== 1)
+    throw wrongCommand('--detections, --every and --out: expected the folder of a sequence, with gt/gt.txt in it');
+  if (images === undefined) throw wrongCommand("required option '--images <dir>' not specified");
+  return { ...flags, images };
+}
+
+async function showSequence(folder: string, flags: EvalFlags, io: CliIo): Promise<void> {
+  const {
+    model: [model = 'centernet', ...more],
+    images,
+    coco,
+    tiles,
+  } = flags;
+  if (more.length > 0 || images !== undefined || coco !== undefined || tiles !== undefined)
+    throw wrongCommand('--images, --coco, --tiles and several --model: expected COCO annotations, received a sequence');
+  const report = await evaluateSequence(folder, { ...flags, model }, io);
+  const { sequence, by, every, fps } = report;
+  const rate = `${every === 1 ? 'every frame' : `every ${every}. frame`}, ${Number(fps.toFixed(1))} frames/s`;
+  show(io, flags, report, () => `${sequence}: ${by}, ${rate}\n${tracksTable(report)}`);
 }
 
 type Evaluated = Awaited<ReturnType<typeof evaluateModel>>;

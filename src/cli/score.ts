@@ -5,7 +5,8 @@ import { readAnnotations, readTypedResults } from '../network/evaluate/coco-file
 import { IOU_TYPES, type IouType } from '../network/evaluate/coco-rules.ts';
 import { unknownCategories } from '../network/evaluate/match-dataset.ts';
 import { type CliIo, JSON_FLAG, note, show, table } from './cli-io.ts';
-import { addFlags, type FlagsOf, flagTable } from './flag-values.ts';
+import { addFlags, type FlagsOf, flagTable, whole } from './flag-values.ts';
+import { scoreTracks, tracksReport, tracksTable } from './score-tracks.ts';
 
 const MOST_NAMED = 10;
 
@@ -14,20 +15,31 @@ export const IOU_TYPE_MEANS = 'what is compared: boxes, masks, keypoints, orient
 
 const FLAGS = flagTable({
   '--iou-type <type>': [`${IOU_TYPE_MEANS} (default: what the first result has)`, IOU_TYPES],
+  '--every <n>': ['tracks: compare every n-th frame', whole('--every', 1, 1000), 1],
   ...JSON_FLAG,
 });
 
 export function addScore(program: Command, io: CliIo): void {
   const command = program
     .command('score')
-    .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
-    .argument('<results>', 'COCO results: [{image_id, category_id, bbox: [x, y, w, h], score}]');
+    .argument(
+      '<annotations>',
+      'COCO annotations, such as instances_val2017.json; or the gt.txt of a MOTChallenge sequence',
+    )
+    .argument(
+      '<results>',
+      'COCO results: [{image_id, category_id, bbox: [x, y, w, h], score}]; or tracks, such as those of `detect --out x.mot.txt`',
+    );
   addFlags(command, FLAGS)
     .addHelpText(
       'after',
-      '\nExample:\n  sightline detect photos/ --coco results.json && sightline score instances.json results.json\n  sightline score instances.json results.json --iou-type segm\n\nThe figures equal those of pycocotools. Results with keypoints are scored by them, with an angle or four corners as oriented boxes, with a mask by\nmasks, else by boxes. --iou-type classes takes results without a place: [{image_id, category_id, score}].',
+      '\nExample:\n  sightline detect photos/ --coco results.json && sightline score instances.json results.json\n  sightline score instances.json results.json --iou-type segm\n  sightline detect video.mp4 --classes person --track --out tracks.mot.txt && sightline score gt.txt tracks.mot.txt\n\nThe figures equal those of pycocotools. Results with keypoints are scored by them, with an angle or four corners as oriented boxes, with a mask by\nmasks, else by boxes. --iou-type classes takes results without a place: [{image_id, category_id, score}].\nTracks are scored by HOTA, IDF1 and MOTA, equal to those of trackeval; ground truth of nine columns by the rules of MOT17 for what is not evaluated.',
     )
     .action(async (annotationsPath: string, resultsPath: string, flags: FlagsOf<typeof FLAGS>) => {
+      if (isTextFile(annotationsPath)) {
+        const report = tracksReport(await scoreTracks(annotationsPath, resultsPath, flags.every));
+        return show(io, flags, report, () => tracksTable(report));
+      }
       const { iouType, results } = await readTypedResults(resultsPath, flags.iouType);
       const annotations = await readAnnotations(annotationsPath, iouType);
       const figures = scoreResults(annotations, results, resultsPath);
@@ -35,6 +47,11 @@ export function addScore(program: Command, io: CliIo): void {
       if (unknown.size > 0) note(io, unknownText(annotationsPath, unknown));
       show(io, flags, figures, () => figuresTable(figures, iouType));
     });
+}
+
+/** Annotations of COCO are JSON; those of MOTChallenge text. */
+function isTextFile(path: string): boolean {
+  return path.toLowerCase().endsWith('.txt');
 }
 
 /** @param unknown - number of results by category. */

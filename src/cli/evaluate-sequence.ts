@@ -1,0 +1,155 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileFailure } from '../after/sinks/sink-failure.ts';
+import type { Detection } from '../base/core/detection.ts';
+import { writeWholeFile } from '../base/disk/replace-file.ts';
+import { PICTURE_EXTENSIONS } from '../frame/source/expand-inputs.ts';
+import { ObjectTracker } from '../frame/track/object-tracker.ts';
+import type { TrackOptions } from '../frame/track/track-options.ts';
+import { type CollectOptions, collectOnImages, collectOnVideo } from '../lab/optimize/gate/collect-results.ts';
+import {
+  byFrame,
+  compareMot,
+  type MotBox,
+  motLine,
+  readMotBoxes,
+  readMotTruth,
+  readSequenceInfo,
+  type SequenceInfo,
+} from '../network/evaluate/mot-files.ts';
+import { trackingCounts } from '../network/evaluate/tracking-score.ts';
+import { batchConfig } from '../settings/config/batch.ts';
+import { check } from '../settings/config/check.ts';
+import { parseStream } from '../settings/config/parse-stream.ts';
+import { type CliIo, note, wrongCommand } from './cli-io.ts';
+import { type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { type TracksReport, tracksReport } from './score-tracks.ts';
+
+export interface SequenceFlags extends ModelFlags {
+  readonly model: string;
+  /** File of detections; then no model runs. */
+  readonly detections?: string;
+  /** Every n-th frame is used, by tracker and figures. */
+  readonly every: number;
+  /** Where tracks are written. */
+  readonly out?: string;
+}
+
+export interface SequenceReport extends TracksReport {
+  readonly sequence: string;
+  /** The model, or the file of detections. */
+  readonly by: string;
+  readonly every: number;
+  /** Frames per second of those that are used. */
+  readonly fps: number;
+}
+
+/** Names that the video of a sequence may have, and the folder of its pictures. */
+const VIDEOS = ['video.mp4', 'video.mkv'] as const;
+const PICTURES = 'img1';
+const PICTURES_END = new RegExp(`\\.(${PICTURE_EXTENSIONS.join('|')})$`, 'i');
+/** Of what the ground truth of MOTChallenge has. */
+const LABEL = 'person';
+
+/** Whether a path is a folder as MOTChallenge has it, with `gt/gt.txt`. */
+export function isSequence(path: string): boolean {
+  return existsSync(join(path, 'gt', 'gt.txt'));
+}
+
+/**
+ * Tracks the objects of a sequence, found by a model or given as detections, and compares them with its ground truth.
+ *
+ * @throws DATASET_INVALID; COMMAND_INVALID without anything to read; as `collectOnVideo`
+ */
+export async function evaluateSequence(folder: string, flags: SequenceFlags, io: CliIo): Promise<SequenceReport> {
+  const truth = await readMotTruth(join(folder, 'gt', 'gt.txt'));
+  const info = await readSequenceInfo(join(folder, 'seqinfo.ini'));
+  const { every, detections, out } = flags;
+  const found =
+    detections === undefined
+      ? await inferred(folder, info, flags, io)
+      : tracked(await readMotBoxes(detections, false), info, every, {});
+  if (out !== undefined)
+    await writeWholeFile(out, found.map(motLine).join('')).catch((error: Error) => {
+      throw fileFailure('--out', out, error);
+    });
+  return {
+    sequence: info.name,
+    by: detections ?? flags.model,
+    every,
+    fps: info.fps / every,
+    ...tracksReport(trackingCounts(compareMot(truth, found, every))),
+  };
+}
+
+/** Gives detections of a file their identities, as a stream with `track: true` does. */
+function tracked(
+  detections: readonly MotBox[],
+  { fps, frames }: SequenceInfo,
+  every: number,
+  options: TrackOptions,
+): MotBox[] {
+  const tracker = new ObjectTracker(options);
+  const given = byFrame(detections);
+  const found: MotBox[] = [];
+  for (let frame = 1; frame <= frames; frame += every) {
+    const boxes = (given.get(frame) ?? []).map(
+      ({ box, score }): Detection => ({ classId: 0, label: LABEL, score, box }),
+    );
+    found.push(...boxesOf(frame, tracker.update(boxes, Math.round(((frame - 1) * 1e6) / fps))));
+  }
+  return found;
+}
+
+/** Runs a model on the video of a sequence as a stream reads it, or on its pictures. */
+async function inferred(folder: string, info: SequenceInfo, flags: SequenceFlags, io: CliIo): Promise<MotBox[]> {
+  const options: CollectOptions = {
+    model: modelConfigOf(flags),
+    batch: check(batchConfig, {}, 'batch'),
+    environment: io.environment,
+    stop: io.stop,
+    onNotice: (text) => note(io, text),
+    onOpened: ({ classes }) => {
+      if (!classes.includes(LABEL))
+        throw wrongCommand(
+          `--model ${flags.model}: expected a model that finds a ${LABEL}, received classes ${classes.slice(0, 5).join(', ')}`,
+        );
+    },
+  };
+  const video = VIDEOS.map((name) => join(folder, name)).find(existsSync);
+  if (video !== undefined) {
+    const { every } = flags;
+    const stream = { id: 'sequence', source: video, policy: 'file', every, track: true, labels: [LABEL] };
+    const { frames, scoreThreshold } = await collectOnVideo(options, parseStream(stream, {}));
+    return frames.flatMap(({ frame, detections }) =>
+      boxesOf(
+        frame + 1,
+        detections.filter(({ score }) => score >= scoreThreshold),
+      ),
+    );
+  }
+  const paths = picturesOf(join(folder, PICTURES)).filter((_, i) => i % flags.every === 0);
+  const { frames, scoreThreshold } = await collectOnImages(options, { paths, resizeBy: 'ffmpeg', label: PICTURES });
+  const detections = frames.flatMap(({ frame, detections: all }) =>
+    all.flatMap(({ label, box, score }) =>
+      label === LABEL ? [{ frame: 1 + frame * flags.every, id: -1, box, score }] : [],
+    ),
+  );
+  return tracked(detections, info, flags.every, { reportScore: scoreThreshold });
+}
+
+/** @throws COMMAND_INVALID if there are none. */
+function picturesOf(folder: string): string[] {
+  const names = existsSync(folder) ? readdirSync(folder).sort() : [];
+  const paths = names.filter((name) => PICTURES_END.test(name)).map((name) => join(folder, name));
+  if (paths.length > 0) return paths;
+  throw wrongCommand(
+    `${dirname(folder)}: expected ${VIDEOS.join(' or ')}, pictures in ${PICTURES}, or --detections with a file of detections`,
+  );
+}
+
+function boxesOf(frame: number, detections: readonly Detection[]): MotBox[] {
+  return detections.flatMap(({ trackId, box, score }) =>
+    trackId === undefined ? [] : [{ frame, id: trackId, box, score }],
+  );
+}

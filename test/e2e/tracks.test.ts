@@ -1,0 +1,80 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/cli.ts';
+import { cliHere } from '../support/cli-here.ts';
+import { sharedDir } from '../support/shared.ts';
+import { madeSequence } from '../unit/network/evaluate/made-sequence.ts';
+
+describe('sequences of MOTChallenge', () => {
+  const temporary = temporaryFolder();
+  const folder = join(temporary.path, 'MADE');
+  const tracks = join(temporary.path, 'tracks.mot.txt');
+
+  beforeAll(() => {
+    const made = madeSequence(1, false);
+    mkdirSync(join(folder, 'gt'), { recursive: true });
+    writeFileSync(join(folder, 'gt', 'gt.txt'), made.truth);
+    writeFileSync(join(folder, 'det.txt'), made.tracks.replaceAll(/^(\d+),\d+/gm, '$1,-1'));
+    const info = { name: 'MADE', frameRate: 10, seqLength: 60, imWidth: 900, imHeight: 400 };
+    const lines = Object.entries(info).map(([key, value]) => `${key}=${value}\n`);
+    writeFileSync(join(folder, 'seqinfo.ini'), `[Sequence]\n${lines.join('')}`);
+  });
+
+  afterAll(() => temporary.remove());
+
+  it('are tracked from given detections, and the tracks that are written give the same figures', async () => {
+    const flags = ['--detections', join(folder, 'det.txt'), '--json'];
+    const { stdout, code } = await cliHere(['eval', folder, ...flags, '--out', tracks]);
+    expect(code).toBe(0);
+    const report = JSON.parse(stdout) as Record<string, unknown>;
+    expect(report).toMatchObject({ sequence: 'MADE', every: 1, fps: 10, trueIds: 8 });
+    const scored = await cliHere(['score', join(folder, 'gt', 'gt.txt'), tracks, '--json']);
+    const { hota, idf1, switches } = JSON.parse(scored.stdout) as Record<string, number>;
+    // Tracks are written with two decimals.
+    expect(hota).toBeCloseTo(report.hota as number, 3);
+    expect([idf1, switches]).toEqual([report.idf1, report.switches]);
+    const slow = await cliHere(['eval', folder, '--detections', join(folder, 'det.txt'), '--every', '5']);
+    expect(slow.stdout).toMatch(/^MADE: .*det\.txt, every 5\. frame, 2 frames\/s\nHOTA +0\.\d{4} /);
+  });
+
+  it('say what is missing', async () => {
+    const nothing = await cliHere(['eval', folder]);
+    expect(nothing.stderr).toContain('expected video.mp4 or video.mkv, pictures in img1, or --detections');
+    const pictures = await cliHere(['eval', folder, '--images', folder]);
+    expect(pictures.stderr).toContain('expected COCO annotations, received a sequence');
+    const coco = await cliHere(['eval', 'instances.json', '--every', '2']);
+    expect(coco.stderr).toContain('expected the folder of a sequence, with gt/gt.txt in it');
+    expect((await cliHere(['eval', 'instances.json'])).stderr).toContain(
+      "required option '--images <dir>' not specified",
+    );
+  });
+
+  it('a file of tracks needs tracks, of one video', async () => {
+    const untracked = await cliHere(['detect', 'a.mp4', '--engine', 'fake', '--out', tracks]);
+    expect(untracked.stderr).toContain('a file of tracks needs --track');
+    const two = await cliHere(['detect', 'a.mp4', 'b.mp4', '--engine', 'fake', '--track', '--out', tracks]);
+    expect(two.stderr).toContain('a file of tracks takes one video, received 2');
+  });
+
+  it.skipIf(sharedDir === null)(
+    'a model gives the same tracks to eval and to detect (needs the shared folder)',
+    async () => {
+      const sequence = join(sharedDir!, 'mot', 'TUD-Campus');
+      const flags = ['--model', 'yolox-nano', '--engine', 'onnx', '--precision', 'f32', '--every', '3'];
+      const env = { SIGHTLINE_MODEL_PATH: join(sharedDir!, 'models') };
+      const evaluated = await cliHere(['eval', sequence, ...flags, '--json'], env);
+      const video = join(sequence, 'video.mp4');
+      const out = join(temporary.path, 'campus.mot.txt');
+      const detected = await cliHere(['detect', video, ...flags, '--classes', 'person', '--track', '--out', out], env);
+      expect(detected.code, detected.stderr).toBe(0);
+      expect(readFileSync(out, 'utf8')).toMatch(/^1,1,[\d.-]+,[\d.-]+,[\d.]+,[\d.]+,0\.\d{4},-1,-1,-1\n/);
+      const gt = join(sequence, 'gt', 'gt.txt');
+      const scored = await cliHere(['score', gt, out, '--every', '3', '--json']);
+      const [a, b] = [evaluated, scored].map(({ stdout }) => JSON.parse(stdout) as Record<string, number>);
+      expect(b!.idf1).toBeCloseTo(a!.idf1!, 3);
+      expect(b!.foundBoxes).toBe(a!.foundBoxes);
+      expect(a!.idf1).toBeGreaterThan(0.5);
+    },
+  );
+});
