@@ -173,14 +173,21 @@ export class Sightline implements AsyncDisposable {
   #stopCounting = (): void => undefined;
   #closing: Promise<void> | null = null;
 
-  private constructor(
-    host: PipelineHost,
-    config: PipelineConfig,
-    environment: Environment,
-    incidents: Incidents,
-    ownSources: OwnSources,
-    onNotice: (text: string) => void,
-  ) {
+  private constructor({
+    host,
+    config,
+    environment,
+    incidents,
+    ownSources,
+    onNotice,
+  }: {
+    readonly host: PipelineHost;
+    readonly config: PipelineConfig;
+    readonly environment: Environment;
+    readonly incidents: Incidents;
+    readonly ownSources: OwnSources;
+    readonly onNotice: (text: string) => void;
+  }) {
     this.#onNotice = onNotice;
     this.#host = host;
     this.#config = config;
@@ -224,7 +231,7 @@ export class Sightline implements AsyncDisposable {
       fakeDetect: options.detect,
       tracing,
     });
-    const engine = new Sightline(host, config, environment, incidents, ownSources, onNotice);
+    const engine = new Sightline({ host, config, environment, incidents, ownSources, onNotice });
     engine.#count();
     try {
       const sinks = options.sinks ?? [];

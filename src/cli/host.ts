@@ -7,6 +7,7 @@ import { limitPools } from '../base/process/allocator.ts';
 import type { ControlPlane } from '../fleet/control/control-plane.ts';
 import { openMemoryControlPlane } from '../fleet/control/memory/memory-control-plane.ts';
 import { openRedisControlPlane } from '../fleet/control/redis/redis-control-plane.ts';
+import type { Tracing } from '../frame/telemetry/tracing/open-tracing.ts';
 import { packageRoot } from '../network/store/package-root.ts';
 import type { GatewayLogger } from '../serve/gateway/gateway-options.ts';
 import { JoinedHost } from '../serve/host/joined-host.ts';
@@ -58,8 +59,9 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
   limitPools();
   const file = path ?? join(packageRoot(), 'pipelines/fleet-host.yaml');
   const config = configOf(loadPipeline(file, io.environment.variables), flags);
-  const tracing = await tracingOf(config, (text) => log.warn({}, text));
-  const log = openLog(io, flags.log, tracing);
+  let tracing: Tracing | undefined;
+  const log = openLog(io, flags.log, () => tracing);
+  tracing = await tracingOf(config, (text) => log.warn({}, text));
   const incidents = new Incidents((text) => log.warn({}, text));
   const reloader = new SettingsReloader(
     {

@@ -20,14 +20,22 @@ interface LogLine {
   readonly err?: { readonly message: string; readonly stack?: string };
 }
 
-/** Logs go to standard error: JSON lines for machines, `14:03:07 text` for people. */
-export function openLog(io: CliIo, format: 'text' | 'json', tracing?: Pick<Tracing, 'log'>): GatewayLogger {
+/**
+ * Logs go to standard error: JSON lines for machines, `14:03:07 text` for people.
+ *
+ * @param tracing - gets each line as well, from when there is one: what opens it logs.
+ */
+export function openLog(
+  io: CliIo,
+  format: 'text' | 'json',
+  tracing: () => Pick<Tracing, 'log'> | undefined = () => undefined,
+): GatewayLogger {
   const write = (given: string): void => {
     const line = withoutHidden(given);
     io.stderr.write(format === 'json' ? line : toText(line));
-    tracing?.log(tracedLine(line));
+    tracing()?.log(tracedLine(line));
   };
-  return pino({ base: null, ...(tracing && { mixin: () => activeTrace() ?? {} }) }, { write });
+  return pino({ base: null, mixin: () => (tracing() && activeTrace()) ?? {} }, { write });
 }
 
 function tracedLine(line: string): TracedLine {

@@ -4,6 +4,7 @@ import { counted } from '../base/core/counted.ts';
 import { Incidents } from '../base/flow/incidents.ts';
 import { limitPools, trimMemory } from '../base/process/allocator.ts';
 import { Admission } from '../fleet/control/orders/admission.ts';
+import type { Tracing } from '../frame/telemetry/tracing/open-tracing.ts';
 import { packageRoot } from '../network/store/package-root.ts';
 import { HostRollouts } from '../serve/host/host-rollouts.ts';
 import { logEvent, openGateway, openHistory, stopped } from '../serve/host/open-gateway.ts';
@@ -84,8 +85,9 @@ async function serve(
   flags: RunFlags,
   io: CliIo,
 ): Promise<void> {
-  const tracing = await tracingOf(config, (text) => log.warn({}, text));
-  const log = openLog(io, flags.log, tracing);
+  let tracing: Tracing | undefined;
+  const log = openLog(io, flags.log, () => tracing);
+  tracing = await tracingOf(config, (text) => log.warn({}, text));
   const admission = new Admission({
     ...config.fleet,
     get placeholders() {

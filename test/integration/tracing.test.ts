@@ -191,7 +191,7 @@ describe('requests and log lines', () => {
     const receiver = await collector();
     const tracing = await openTracing({ url: receiver.url, sampleRatio: 0, service: 'gate' }, '1.2.3', () => undefined);
     const stderr = new TextSink();
-    const log = openLog({ stderr } as never, 'json', tracing);
+    const log = openLog({ stderr } as never, 'json', () => tracing);
     log.info({}, 'outside');
     inTrace({ trace_id: TRACE, span_id: PARENT }, () => log.warn({ kind: 'line-crossed' }, 'inside'));
     await tracing.close();

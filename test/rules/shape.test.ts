@@ -52,3 +52,30 @@ describe('names', () => {
     expect(repeated.sort()).toEqual([]);
   });
 });
+
+/** Parameters of each constructor of a file: commas of the outermost level. */
+function parametersOf(file: SourceFile): number[] {
+  return Array.from(
+    codeOf(file)
+      .replaceAll('=>', '')
+      .matchAll(/\n {2,}(?:private |protected )?constructor(\([\s\S]*)/g),
+    ([, rest]) => {
+      let [depth, count, hasText] = [0, 0, false];
+      for (const character of rest!) {
+        if ('([{<'.includes(character)) depth += 1;
+        if (')]}>'.includes(character)) depth -= 1;
+        if (depth === 0) break;
+        if (depth === 1 && character === ',') [count, hasText] = [count + 1, false];
+        else if (/[^\s(]/.test(character)) hasText = true;
+      }
+      return count + (hasText ? 1 : 0);
+    },
+  );
+}
+
+it('constructors take an object of named things where there are more than four', () => {
+  expect(
+    parametersOf({ path: '', text: 'class A {\n  constructor(a: X<B, C>, { d, e }: F, g: () => H,) {}\n}' }),
+  ).toEqual([3]);
+  expect(own.filter((file) => parametersOf(file).some((count) => count > 4)).map(({ path }) => path)).toEqual([]);
+});

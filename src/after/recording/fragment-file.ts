@@ -85,7 +85,19 @@ export class FragmentFile {
   /** What is added to the ticks of a connection. */
   #added: { readonly connection: string; readonly ticks: number } | null = null;
 
-  private constructor(path: string, handle: FileHandle, head: FileHead, init: Uint8Array, bytes: number) {
+  private constructor({
+    path,
+    handle,
+    head,
+    init,
+    bytes,
+  }: {
+    readonly path: string;
+    readonly handle: FileHandle;
+    readonly head: FileHead;
+    readonly init: Uint8Array;
+    readonly bytes: number;
+  }) {
     this.path = path;
     this.#handle = handle;
     this.#head = head;
@@ -104,7 +116,7 @@ export class FragmentFile {
     const originUs = firstUs - Math.round(((firstTicks - baseTicks) / timescale) * 1e6);
     const head = { stream, timescale, codec, originUs, ...asked };
     const handle = await open(path, 'wx');
-    const file = new FragmentFile(path, handle, head, init, 0);
+    const file = new FragmentFile({ path, handle, head, init, bytes: 0 });
     try {
       await file.#write([init, indexBox(head)]);
     } catch (error) {

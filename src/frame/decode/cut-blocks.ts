@@ -76,7 +76,7 @@ export async function cutBlocks(
   note: (text: string) => void,
 ): Promise<CutBlocks> {
   const head = await headOf(ffmpeg, source, signal);
-  const cutter = new Cutter(ffmpeg, source, head, folder, signal, note);
+  const cutter = new Cutter({ ffmpeg, source, head, folder, signal, note });
   if (durationUs === null || durationUs <= MOST_BLOCKS * BLOCK_US) return cutter.cutListed();
   return cutter.cutLong(durationUs);
 }
@@ -100,14 +100,22 @@ class Cutter {
   /** MP4 and MOV stay so, because Matroska does not keep how a picture is rotated. */
   readonly #container: BlockContainer;
 
-  constructor(
-    ffmpeg: FfmpegBinary,
-    source: SourceInput,
-    { codec, container }: StreamHead,
-    folder: string,
-    signal: AbortSignal,
-    note: (text: string) => void,
-  ) {
+  constructor({
+    ffmpeg,
+    source,
+    head,
+    folder,
+    signal,
+    note,
+  }: {
+    readonly ffmpeg: FfmpegBinary;
+    readonly source: SourceInput;
+    readonly head: StreamHead;
+    readonly folder: string;
+    readonly signal: AbortSignal;
+    readonly note: (text: string) => void;
+  }) {
+    const { codec, container } = head;
     this.#ffmpeg = ffmpeg;
     this.#source = source;
     this.#folder = folder;

@@ -39,13 +39,19 @@ export class OnnxEngine implements InferenceEngine {
   readonly #session: InferenceSession;
   readonly #inputs: Map<number, BatchInput>;
 
-  private constructor(
-    session: InferenceSession,
-    request: EngineRequest,
-    precision: ComputePrecision,
-    warm: Warm,
-    graph: OptimisedGraph | null,
-  ) {
+  private constructor({
+    session,
+    request,
+    precision,
+    warm,
+    graph,
+  }: {
+    readonly session: InferenceSession;
+    readonly request: EngineRequest;
+    readonly precision: ComputePrecision;
+    readonly warm: Warm;
+    readonly graph: OptimisedGraph | null;
+  }) {
     this.#session = session;
     this.damagedFile = graph?.wasDamaged === true ? graph.path : null;
     this.#inputs = warm.inputs;
@@ -72,13 +78,13 @@ export class OnnxEngine implements InferenceEngine {
     const { session, warm } = await openWarm(ort, request, plan, graph);
     const batchSizes = request.provider === 'cpu' && !plan.isFixed ? worthKeeping(warm) : warm.batchSizes;
     if (batchSizes.length === warm.batchSizes.length && !isRewriting)
-      return new OnnxEngine(session, request, precision, warm, graph);
+      return new OnnxEngine({ session, request, precision, warm, graph });
     // A session never frees memory, so one that tried large batches or rewrote the graph is replaced by a smaller one.
     await session.release();
     trimMemory();
     const smaller = await openWarm(ort, request, { batchSizes, isFixed: true }, graph);
     const smallerWarm = { ...smaller.warm, warmMs: warm.warmMs.slice(0, batchSizes.length) };
-    return new OnnxEngine(smaller.session, request, precision, smallerWarm, graph);
+    return new OnnxEngine({ session: smaller.session, request, precision, warm: smallerWarm, graph });
   }
 
   inputBuffer(batchSize: number): Uint8Array {

@@ -32,13 +32,19 @@ class WasmEngine implements InferenceEngine {
   readonly #shape: [number, number, number, number];
   #isClosed = false;
 
-  private constructor(
-    tf: Core,
-    model: GraphModel,
-    memory: Uint8Array,
-    shape: [number, number, number, number],
-    info: EngineInfo,
-  ) {
+  private constructor({
+    tf,
+    model,
+    memory,
+    shape,
+    info,
+  }: {
+    readonly tf: Core;
+    readonly model: GraphModel;
+    readonly memory: Uint8Array;
+    readonly shape: [number, number, number, number];
+    readonly info: EngineInfo;
+  }) {
     this.#tf = tf;
     this.#model = model;
     this.#memory = memory;
@@ -57,7 +63,7 @@ class WasmEngine implements InferenceEngine {
       const { tf, model } = await loadBackend(path);
       const warm = await warmUp({ batchSizes: [1], isFixed: true }, async () => run(tf, model, memory, shape));
       const info = { engine: 'wasm', provider: 'wasm', device: 'CPU', precision: 'f32', ...warm, callsInFlight: 1 };
-      return new WasmEngine(tf, model, memory, shape, info);
+      return new WasmEngine({ tf, model, memory, shape, info });
     } catch (error) {
       throw unavailable('wasm', `cannot run ${spec.name}: ${(error as Error).message}`, error);
     }

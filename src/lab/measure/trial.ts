@@ -123,7 +123,7 @@ export class OpenTrial {
       }
       const recorder = new RunRecorder(runtime, streams, { gpus: this.gpus });
       try {
-        const result = await new TrialRun(runtime, streams, recorder, scenario, options).run();
+        const result = await new TrialRun({ runtime, streams, recorder, scenario, options }).run();
         return this.#restated(result, scenario);
       } finally {
         recorder.close();
@@ -158,13 +158,19 @@ class TrialRun {
   #settled: Kept[] = [];
   #isOver = false;
 
-  constructor(
-    runtime: Runtime,
-    streams: readonly RuntimeStream[],
-    recorder: RunRecorder,
-    scenario: Scenario,
-    options: TrialOptions,
-  ) {
+  constructor({
+    runtime,
+    streams,
+    recorder,
+    scenario,
+    options,
+  }: {
+    readonly runtime: Runtime;
+    readonly streams: readonly RuntimeStream[];
+    readonly recorder: RunRecorder;
+    readonly scenario: Scenario;
+    readonly options: TrialOptions;
+  }) {
     this.#runtime = runtime;
     this.#streams = streams;
     this.#recorder = recorder;

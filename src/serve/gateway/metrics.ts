@@ -72,15 +72,23 @@ export class GatewayMetrics {
   readonly #requests: RequestLedger | undefined;
   readonly #recorder: Pick<Recorder, 'figures'> | undefined;
 
-  constructor(
-    port: RuntimePort,
-    fleet: FleetPort | null,
-    feedFigures: () => FeedFigures,
-    incidents: Incidents,
-    history: Pick<History, 'lost'>,
-    requests: RequestLedger | undefined,
-    recorder?: Pick<Recorder, 'figures'>,
-  ) {
+  constructor({
+    port,
+    fleet,
+    feedFigures,
+    incidents,
+    history,
+    requests,
+    recorder,
+  }: {
+    readonly port: RuntimePort;
+    readonly fleet: FleetPort | null;
+    readonly feedFigures: () => FeedFigures;
+    readonly incidents: Incidents;
+    readonly history: Pick<History, 'lost'>;
+    readonly requests: RequestLedger | undefined;
+    readonly recorder: Pick<Recorder, 'figures'> | undefined;
+  }) {
     this.#recorder = recorder;
     this.#requests = requests;
     this.#history = history;

@@ -233,15 +233,15 @@ async function buildApp(
     version: files.version,
     pipelines: options.pipelines ?? [],
     models: options.models ?? (async () => []),
-    metrics: new GatewayMetrics(
-      runtime,
-      options.fleet ?? null,
-      () => feed.figures,
+    metrics: new GatewayMetrics({
+      port: runtime,
+      fleet: options.fleet ?? null,
+      feedFigures: () => feed.figures,
       incidents,
       history,
-      intake?.ledger,
-      options.recorder,
-    ),
+      requests: intake?.ledger,
+      recorder: options.recorder,
+    }),
     problems: () =>
       [...rolloutsOf(options).map((port) => port.problem()), history.problem, options.recorder?.problem ?? null].filter(
         (problem) => problem !== null,

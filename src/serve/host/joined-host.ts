@@ -66,16 +66,25 @@ export class JoinedHost {
   readonly #unfit = new Map<string, number>();
   #unsubscribe: () => void = () => {};
 
-  private constructor(
-    options: JoinedHostOptions,
-    host: PipelineHost,
-    events: LeasedEvents,
-    admission: Admission,
-    view: FleetView,
-    gateway: Gateway,
-    rollouts: HostRollouts | null,
-    history: History,
-  ) {
+  private constructor({
+    options,
+    host,
+    events,
+    admission,
+    view,
+    gateway,
+    rollouts,
+    history,
+  }: {
+    readonly options: JoinedHostOptions;
+    readonly host: PipelineHost;
+    readonly events: LeasedEvents;
+    readonly admission: Admission;
+    readonly view: FleetView;
+    readonly gateway: Gateway;
+    readonly rollouts: HostRollouts | null;
+    readonly history: History;
+  }) {
     this.#options = options;
     this.#host = host;
     this.#events = events;
@@ -152,7 +161,7 @@ export class JoinedHost {
       const { recorder } = host;
       const request = { config, address, log, history, fleet: view, incidents, requests, recorder, tracing, ...shown };
       const gateway = await openGateway(view, request, context);
-      const joined = new JoinedHost(options, host, events, admission, view, gateway, rollouts, history);
+      const joined = new JoinedHost({ options, host, events, admission, view, gateway, rollouts, history });
       joined.#flushed = context.crash?.add(() => host.runtime.flushSinks());
       return joined;
     } catch (error) {

@@ -118,16 +118,26 @@ export class PipelineHost implements RuntimePort {
   /** Absent once it has started. */
   #signal: AbortSignal | undefined;
 
-  private constructor(
-    runtime: Runtime,
-    config: PipelineConfig,
-    sinks: ResultSinks,
-    { environment, onNotice, admit, ownSources, sources, signal, lendEvent, tracing }: HostContext,
-    early: EarlyEvents,
-    authorities: string | null,
-    models: NamedModels,
-    stages: HostStages,
-  ) {
+  private constructor({
+    runtime,
+    config,
+    sinks,
+    context,
+    early,
+    authorities,
+    models,
+    stages,
+  }: {
+    readonly runtime: Runtime;
+    readonly config: PipelineConfig;
+    readonly sinks: ResultSinks;
+    readonly context: HostContext;
+    readonly early: EarlyEvents;
+    readonly authorities: string | null;
+    readonly models: NamedModels;
+    readonly stages: HostStages;
+  }) {
+    const { environment, onNotice, admit, ownSources, sources, signal, lendEvent, tracing } = context;
     showNames(config.streams.map(({ id }) => id));
     this.runtime = runtime;
     this.#stages = stages;
@@ -284,7 +294,7 @@ export class PipelineHost implements RuntimePort {
       await (runtime?.stop() ?? sinks.close());
       throw error;
     }
-    return new PipelineHost(runtime, config, sinks, context, early, authorities, models, stages);
+    return new PipelineHost({ runtime, config, sinks, context, early, authorities, models, stages });
   }
 
   /**

@@ -23,7 +23,19 @@ export class AtomicFile {
   readonly #output: LineLog;
   #closing: Promise<void> | null = null;
 
-  private constructor(id: string, path: string, temporaryPath: string, folder: SegmentFolder, handle: FileHandle) {
+  private constructor({
+    id,
+    path,
+    temporaryPath,
+    folder,
+    handle,
+  }: {
+    readonly id: string;
+    readonly path: string;
+    readonly temporaryPath: string;
+    readonly folder: SegmentFolder;
+    readonly handle: FileHandle;
+  }) {
     this.#id = id;
     this.#path = path;
     this.#temporaryPath = temporaryPath;
@@ -44,7 +56,7 @@ export class AtomicFile {
    */
   static async create(id: string, path: string, stem: string, folder: SegmentFolder): Promise<AtomicFile> {
     const { temporaryPath, handle } = await createTemporary(id, path, stem, folder);
-    return new AtomicFile(id, path, temporaryPath, folder, handle);
+    return new AtomicFile({ id, path, temporaryPath, folder, handle });
   }
 
   /**

@@ -22,7 +22,19 @@ export class JobPlace {
   readonly #file: number;
   readonly #createdMs: number;
 
-  private constructor(order: JobOrder, file: number, inputPath: string, outDir: string, folder: SegmentFolder) {
+  private constructor({
+    order,
+    file,
+    inputPath,
+    outDir,
+    folder,
+  }: {
+    readonly order: JobOrder;
+    readonly file: number;
+    readonly inputPath: string;
+    readonly outDir: string;
+    readonly folder: SegmentFolder;
+  }) {
     this.folder = folder;
     this.inputPath = inputPath;
     this.label = order.inputs[file]!;
@@ -42,7 +54,7 @@ export class JobPlace {
     const inputPath = await admission.file(input);
     const outDir = await admission.outDir(order.outDir);
     const folder = new SegmentFolder(outDir, order.partsKey ?? order.id, () => admission.outDir(order.outDir));
-    return new JobPlace(order, file, inputPath, outDir, folder);
+    return new JobPlace({ order, file, inputPath, outDir, folder });
   }
 
   /** The result as a table, if the order wants one. */

@@ -37,7 +37,7 @@ export async function joinSegments(
   try {
     if (order.parquet === true) table = await AtomicTable.create('job', place.tablePath, resultStem, folder);
     const recorded = await RecordedInput.open(place.inputPath);
-    const joiner = new SegmentJoiner(tools, order, place.label, file, table, recorded);
+    const joiner = new SegmentJoiner({ tools, order, label: place.label, file, table, recorded });
     let previous: SegmentHeader | null = null;
     for (const [i, path] of paths.entries()) {
       const reader = await SegmentReader.open(path);
@@ -77,14 +77,26 @@ class SegmentJoiner {
   #frames = 0;
   #busySinceMs = performance.now();
 
-  constructor(
-    { runner: { classes, reportScore }, stages }: JoinTools,
-    { track, every }: JobOrder,
-    label: string,
-    file: AtomicFile,
-    table: AtomicTable | null,
-    recorded: RecordedInput | null,
-  ) {
+  constructor({
+    tools,
+    order,
+    label,
+    file,
+    table,
+    recorded,
+  }: {
+    readonly tools: JoinTools;
+    readonly order: JobOrder;
+    readonly label: string;
+    readonly file: AtomicFile;
+    readonly table: AtomicTable | null;
+    readonly recorded: RecordedInput | null;
+  }) {
+    const {
+      runner: { classes, reportScore },
+      stages,
+    } = tools;
+    const { track, every } = order;
     this.#clock = recorded?.clock() ?? null;
     this.#stream = recorded?.stream ?? label;
     this.#classes = classes;

@@ -63,7 +63,7 @@ export class TensorflowLibrary {
     if (input.tfDtype !== 'DT_UINT8' || expected.some((side, i) => dims[i] !== side))
       throw new Error(`${path}: expected ${INPUT} DT_UINT8 [${expected}], found ${input.tfDtype} [${dims}]`);
     const outputs = Object.entries(signature.outputs).map(([name, { name: node }]) => [name, node] as const);
-    return new SavedModelSession(this.#binding, path, size, input.name, outputs);
+    return new SavedModelSession({ binding: this.#binding, path, size, inputNode: input.name, outputs });
   }
 }
 
@@ -80,13 +80,19 @@ export class SavedModelSession {
   readonly #outputNames: readonly string[];
   readonly #outputNodes: string;
 
-  constructor(
-    binding: Binding,
-    path: string,
-    size: { width: number; height: number },
-    inputNode: string,
-    outputs: readonly (readonly [name: string, node: string])[],
-  ) {
+  constructor({
+    binding,
+    path,
+    size,
+    inputNode,
+    outputs,
+  }: {
+    readonly binding: Binding;
+    readonly path: string;
+    readonly size: { width: number; height: number };
+    readonly inputNode: string;
+    readonly outputs: readonly (readonly [name: string, node: string])[];
+  }) {
     this.#binding = binding;
     this.#size = size;
     this.#inputNode = inputNode;

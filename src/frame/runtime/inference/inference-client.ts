@@ -70,13 +70,20 @@ export class InferenceClient {
   #isStopping = false;
   #isGone = false;
 
-  private constructor(
-    worker: Worker,
-    { info, tid, enginePid, damagedFile, share }: Ready,
-    listener: BatchListener,
-    onLost: LostListener,
-    timeoutMs: number,
-  ) {
+  private constructor({
+    worker,
+    ready,
+    listener,
+    onLost,
+    timeoutMs,
+  }: {
+    readonly worker: Worker;
+    readonly ready: Ready;
+    readonly listener: BatchListener;
+    readonly onLost: LostListener;
+    readonly timeoutMs: number;
+  }) {
+    const { info, tid, enginePid, damagedFile, share } = ready;
     this.#worker = worker;
     this.info = info;
     this.tid = tid;
@@ -109,7 +116,13 @@ export class InferenceClient {
       stdin: false,
       resourceLimits: THREAD_LIMITS,
     });
-    return new InferenceClient(worker, await ready(worker, request.engine, loadTimeoutMs), listener, onLost, timeoutMs);
+    return new InferenceClient({
+      worker,
+      ready: await ready(worker, request.engine, loadTimeoutMs),
+      listener,
+      onLost,
+      timeoutMs,
+    });
   }
 
   get batchesInFlight(): number {

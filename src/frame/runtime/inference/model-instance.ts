@@ -74,13 +74,19 @@ export class ModelInstance {
   /** Batches that the engine accepts at once. */
   callsInFlight = 1;
 
-  constructor(
-    name: string,
-    request: EngineRequest,
-    settings: BatchSettings,
-    events: EnginePoolEvents,
-    masks: Pick<MaskReaders, 'has'>,
-  ) {
+  constructor({
+    name,
+    request,
+    settings,
+    events,
+    masks,
+  }: {
+    readonly name: string;
+    readonly request: EngineRequest;
+    readonly settings: BatchSettings;
+    readonly events: EnginePoolEvents;
+    readonly masks: Pick<MaskReaders, 'has'>;
+  }) {
     this.name = name;
     this.readsMasks = request.model.spec.task === 'masks' ? ({ streamId }) => masks.has(streamId) : () => false;
     this.#settings = settings;

@@ -82,7 +82,7 @@ export class Scheduler implements EnginePoolEvents {
   #skipping: ScheduledStream[] = [];
 
   constructor(name: string, request: EngineRequest, settings: BatchSettings, context: SchedulerContext) {
-    this.model = new ModelInstance(name, request, settings, this, context.masks);
+    this.model = new ModelInstance({ name, request, settings, events: this, masks: context.masks });
     this.#context = context;
     this.#shedder = new LoadShedder(context.clock, {
       streams: () => sheddable(this.#streams.values()),

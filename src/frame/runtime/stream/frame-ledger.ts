@@ -80,16 +80,26 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
    * @param run - see `PublishedFrame`.
    * @param place - follows the frames that enter.
    */
-  constructor(
-    { id, run }: { readonly id: string; readonly run: string },
-    spec: RowKind & Pick<ModelSpec, 'classes'>,
-    settings: PreparedSettings,
-    place: StreamPlace,
-    telemetry: StreamTelemetry,
-    port: LedgerPort,
-    now: () => MonoMs,
-    wallNowMs: () => number = Date.now,
-  ) {
+  constructor({
+    stream,
+    spec,
+    settings,
+    place,
+    telemetry,
+    port,
+    now,
+    wallNowMs = Date.now,
+  }: {
+    readonly stream: { readonly id: string; readonly run: string };
+    readonly spec: RowKind & Pick<ModelSpec, 'classes'>;
+    readonly settings: PreparedSettings;
+    readonly place: StreamPlace;
+    readonly telemetry: StreamTelemetry;
+    readonly port: LedgerPort;
+    readonly now: () => MonoMs;
+    readonly wallNowMs?: () => number;
+  }) {
+    const { id, run } = stream;
     this.id = id;
     this.run = run;
     this.#settings = settings;

@@ -59,15 +59,15 @@ export class RuntimeStream implements LaneListener {
     this.#life = new StreamLife(this.id, (message, details) => port.event('stream-state', this.id, message, details));
     this.#sight = new CameraSight(this.id, port);
     const settings = this.#prepare({ config, instance, beside: null }, input, null);
-    this.ledger = new FrameLedger(
-      { id: this.id, run: RuntimeStream.#nextRun() },
-      port.modelOf(instance).spec,
+    this.ledger = new FrameLedger({
+      stream: { id: this.id, run: RuntimeStream.#nextRun() },
+      spec: port.modelOf(instance).spec,
       settings,
-      this.#place,
-      this.telemetry,
+      place: this.#place,
+      telemetry: this.telemetry,
       port,
-      monoNowMs,
-    );
+      now: monoNowMs,
+    });
   }
 
   /** Returns the present time as ISO text, and a later one at each call, so that a stream that is added again has another run. */

@@ -77,17 +77,16 @@ class Bench {
         return this.isSinkSlow ? new Promise<void>((resolve) => this.sinksBusy.push(resolve)) : null;
       },
     };
-    const clocks = [() => this.nowMs as MonoMs, () => this.nowMs + WALL_AHEAD_MS] as const;
-    const stream = { id: 's', run: 'r' };
-    this.ledger = new FrameLedger(
-      stream,
-      { classes: ['person'] },
-      prepared,
-      new StreamPlace(),
-      this.telemetry,
+    this.ledger = new FrameLedger({
+      stream: { id: 's', run: 'r' },
+      spec: { classes: ['person'] },
+      settings: prepared,
+      place: new StreamPlace(),
+      telemetry: this.telemetry,
       port,
-      ...clocks,
-    );
+      now: () => this.nowMs as MonoMs,
+      wallNowMs: () => this.nowMs + WALL_AHEAD_MS,
+    });
     this.ledger.ring = {
       ringId: 1,
       slots: this.ring,
