@@ -188,6 +188,7 @@ function requireTracks(
   const { track, stages, trackBetween = 1 } = flags;
   if (track !== true && stages === undefined && trackBetween === 1)
     throw wrongCommand(`--out ${path}: a file of tracks needs --track`);
+  if (path === '-') throw wrongCommand('--out -: tracks are written to a file; name one that ends in .mot.txt');
   if (!isOwn && sources.length > 1)
     throw wrongCommand(
       `--out ${path}: a file of tracks takes one video, received ${sources.length}; name a folder, with --format mot`,

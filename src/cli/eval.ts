@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { isDevice } from '../after/sinks/output-names.ts';
 import { counted } from '../base/core/counted.ts';
 import { taskOf } from '../base/core/model.ts';
+import { compressionOf } from '../base/disk/compression.ts';
 import { loadConfigured } from '../frame/runtime/model/load-detector.ts';
 import type { CocoAnnotations } from '../network/evaluate/coco-dataset.ts';
 import { picturePaths, readAnnotations } from '../network/evaluate/coco-files.ts';
@@ -54,7 +55,7 @@ export function addEval(program: Command, io: CliIo): void {
   );
   command.action(async (annotationsPath: string, given: EvalFlags) => {
     if (isSequence(annotationsPath)) return showSequence(annotationsPath, given, io);
-    const flags = ofPictures(given);
+    const flags = ofPictures(annotationsPath, given);
     if (flags.coco !== undefined) await requireCocoFile(flags.coco, annotationsPath, flags.model);
     // Without places: what else is read of objects depends on the models.
     requirePictures(await readAnnotations(annotationsPath, 'classes'), flags.images);
@@ -78,10 +79,12 @@ export function addEval(program: Command, io: CliIo): void {
 }
 
 /** @throws COMMAND_INVALID for flags of sequences, or without pictures. */
-function ofPictures(flags: EvalFlags): EvalFlags & { readonly images: string } {
+function ofPictures(path: string, flags: EvalFlags): EvalFlags & { readonly images: string } {
   const { images, detections, every, out } = flags;
   if (detections !== undefined || out !== undefined || every !== 1)
-    throw wrongCommand('--detections, --every and --out: expected the folder of a sequence, with gt/gt.txt in it');
+    throw wrongCommand(
+      `--detections, --every and --out: expected the folder of a sequence, with gt/gt.txt in it, received "${path}"`,
+    );
   if (images === undefined) throw wrongCommand("required option '--images <dir>' not specified");
   return { ...flags, images };
 }
@@ -93,8 +96,15 @@ async function showSequence(folder: string, flags: EvalFlags, io: CliIo): Promis
     coco,
     tiles,
   } = flags;
-  if (more.length > 0 || images !== undefined || coco !== undefined || tiles !== undefined)
-    throw wrongCommand('--images, --coco, --tiles and several --model: expected COCO annotations, received a sequence');
+  const ofAnnotations = [images, coco, tiles, flags.iouType].some((flag) => flag !== undefined);
+  if (more.length > 0 || ofAnnotations)
+    throw wrongCommand(
+      '--images, --coco, --tiles, --iou-type and several --model: expected COCO annotations, received a sequence',
+    );
+  if (flags.detections !== undefined && flags.model.length > 0)
+    throw wrongCommand('--model: no model runs with --detections');
+  if (flags.out !== undefined && compressionOf(flags.out) !== null)
+    throw wrongCommand(`--out: a file of tracks is not compressed, received "${flags.out}"`);
   const report = await evaluateSequence(folder, { ...flags, model }, io);
   const { sequence, by, every, fps } = report;
   const rate = `${every === 1 ? 'every frame' : `every ${every}. frame`}, ${Number(fps.toFixed(1))} frames/s`;

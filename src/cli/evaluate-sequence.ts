@@ -63,7 +63,8 @@ export function isSequence(path: string): boolean {
  */
 export async function evaluateSequence(folder: string, flags: SequenceFlags, io: CliIo): Promise<SequenceReport> {
   const truth = await readMotTruth(join(folder, 'gt', 'gt.txt'));
-  const info = await readSequenceInfo(join(folder, 'seqinfo.ini'));
+  const written = await readSequenceInfo(join(folder, 'seqinfo.ini'));
+  const info = { ...written, frames: Math.max(written.frames, truth.frames) };
   const { every, detections, out } = flags;
   const found =
     detections === undefined

@@ -4,7 +4,7 @@ import { type Figures, scoreResults } from '../network/evaluate/average-precisio
 import { readAnnotations, readTypedResults } from '../network/evaluate/coco-files.ts';
 import { IOU_TYPES, type IouType } from '../network/evaluate/coco-rules.ts';
 import { unknownCategories } from '../network/evaluate/match-dataset.ts';
-import { type CliIo, JSON_FLAG, note, show, table } from './cli-io.ts';
+import { type CliIo, JSON_FLAG, note, show, table, wrongCommand } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable, whole } from './flag-values.ts';
 import { scoreTracks, tracksReport, tracksTable } from './score-tracks.ts';
 
@@ -37,6 +37,7 @@ export function addScore(program: Command, io: CliIo): void {
     )
     .action(async (annotationsPath: string, resultsPath: string, flags: FlagsOf<typeof FLAGS>) => {
       if (isTextFile(annotationsPath)) {
+        if (flags.iouType !== undefined) throw wrongCommand('--iou-type: tracks are compared by their boxes');
         const report = tracksReport(await scoreTracks(annotationsPath, resultsPath, flags.every));
         return show(io, flags, report, () => tracksTable(report));
       }

@@ -43,6 +43,12 @@ describe('sequences of MOTChallenge', () => {
     expect(nothing.stderr).toContain('expected video.mp4 or video.mkv, pictures in img1, or --detections');
     const pictures = await cliHere(['eval', folder, '--images', folder]);
     expect(pictures.stderr).toContain('expected COCO annotations, received a sequence');
+    const both = await cliHere(['eval', folder, '--detections', 'd.txt', '--model', 'yolox-nano']);
+    expect(both.stderr).toContain('--model: no model runs with --detections');
+    const packed = await cliHere(['eval', folder, '--detections', 'd.txt', '--out', 'x.mot.txt.gz']);
+    expect(packed.stderr).toContain('a file of tracks is not compressed, received "x.mot.txt.gz"');
+    const kind = await cliHere(['score', join(folder, 'gt', 'gt.txt'), tracks, '--iou-type', 'segm']);
+    expect(kind.stderr).toContain('--iou-type: tracks are compared by their boxes');
     const coco = await cliHere(['eval', 'instances.json', '--every', '2']);
     expect(coco.stderr).toContain('expected the folder of a sequence, with gt/gt.txt in it');
     expect((await cliHere(['eval', 'instances.json'])).stderr).toContain(
@@ -53,6 +59,8 @@ describe('sequences of MOTChallenge', () => {
   it('a file of tracks needs tracks, of one video', async () => {
     const untracked = await cliHere(['detect', 'a.mp4', '--engine', 'fake', '--out', tracks]);
     expect(untracked.stderr).toContain('a file of tracks needs --track');
+    const pipe = await cliHere(['detect', 'a.mp4', '--engine', 'fake', '--track', '--out', '-', '--format', 'mot']);
+    expect(pipe.stderr).toContain('tracks are written to a file');
     const two = await cliHere(['detect', 'a.mp4', 'b.mp4', '--engine', 'fake', '--track', '--out', tracks]);
     expect(two.stderr).toContain('a file of tracks takes one video, received 2');
   });

@@ -30,6 +30,8 @@ const CLOSE_FRAMES_US = 150_000;
 const LEAST_MARGIN = 0.1;
 const MOST_MARGIN = 0.8;
 const MARGIN_OF_A_SPREAD = 0.05;
+/** What the overlap with the place where an object was seen last counts, beside that with the place where it was going. */
+const TURN_SHARE = 0.75;
 /** How much of the overlap a difference in height costs, by its natural logarithm, and how much a score of 0. */
 const HEIGHT_COST = 0.2;
 const SCORE_COST = 0.6;
@@ -38,7 +40,9 @@ const SCORE_COST = 0.6;
 const DOUBLE_IOU = 0.45;
 const DOUBLE_SHARE = 0.55;
 /** After this time it is an object of its own that the other one hides in part, such as a car in a row of parked ones. */
-const DOUBLE_US = 2_000_000;
+const DOUBLE_US = 1_000_000;
+/** Detections in a row after which it keeps what it is seen as, though the first object is missed in a frame. */
+const DOUBLE_HITS = 3;
 
 /** A detection of the newest frame and the track that it was matched with. */
 interface Sighting {
@@ -108,16 +112,21 @@ export class ObjectTracker {
     const known = this.#tracks.filter((track) => track.state !== 'tentative');
     const tracks = known.filter((track) => track.state === 'tracked').length;
     this.#leastIou = 1;
-    const unseen = this.#associate(known, strong, fitWithMargin, matchIou);
+    // A second box that is there again and again may be an object: it does not take the identity of the first one.
+    const doubles = this.#tracks.filter(
+      (track) => track.mayBeDouble && track.state === 'tentative' && track.hits >= DOUBLE_HITS,
+    );
+    const unseen = this.#associate([...known, ...doubles], strong, fitWithMargin, matchIou);
     const inSight = unseen.filter((track) => track.state === 'tracked');
     const lost = this.#associate(inSight, weak, iouWith, lowMatchIou);
     for (const track of lost) track.state = 'lost';
     const leastIou = this.#leastIou;
-    const tentative = this.#tracks.filter((track) => track.state === 'tentative');
+    const tentative = this.#tracks.filter((track) => track.state === 'tentative' && !doubles.includes(track));
     const unconfirmed = new Set(this.#associate(tentative, strong, fitWithMargin, newMatchIou));
+    for (const track of unseen) if (track.state === 'tentative') unconfirmed.add(track);
     this.#tracks = this.#tracks.filter((track) => !unconfirmed.has(track));
 
-    const fresh = this.#startTracks(strong);
+    const fresh = this.#startTracks(strong, lost);
     this.#quality = { tracks, lost: lost.length, fresh, leastIou };
     this.#confirmTracks();
     this.#inferredUs = this.#timeline.nowUs;
@@ -188,9 +197,10 @@ export class ObjectTracker {
   }
 
   /** @returns how many it started that are hardly false. */
-  #startTracks(strong: readonly Sighting[]): number {
+  #startTracks(strong: readonly Sighting[], lost: readonly ObjectTrack[]): number {
     const isDouble = (sighting: Sighting): boolean =>
-      strong.some((other) => other !== sighting && hides(other, sighting));
+      strong.some((other) => other !== sighting && hides(other.detection, other.track, sighting)) ||
+      lost.some((track) => hides({ classId: track.classId, box: track.movedBox }, track, sighting));
     for (const sighting of strong) {
       if (sighting.track?.state === 'tentative' && !isDouble(sighting)) sighting.track.standsAlone();
     }
@@ -260,12 +270,16 @@ function iouWith(track: ObjectTrack, { box }: Detection): number {
 function fitWithMargin(track: ObjectTrack, { box, score }: Detection): number {
   const margin = Math.min(MOST_MARGIN, Math.max(LEAST_MARGIN, track.spread + MARGIN_OF_A_SPREAD));
   const [x, y, width, height] = track.predicted as unknown as Box;
-  const overlap = iouWithin(x, y, width, height, box, margin);
+  let overlap = iouWithin(x, y, width, height, box, margin);
+  if (track.state !== 'lost') {
+    // What turns or stops is nearer to where it was than to where it was going.
+    const [lastX, lastY, lastWidth, lastHeight] = track.seen.box;
+    overlap = Math.max(overlap, TURN_SHARE * iouWithin(lastX, lastY, lastWidth, lastHeight, box, LEAST_MARGIN));
+  }
   if (overlap === 0) return 0;
   const likeness = overlap - HEIGHT_COST * Math.abs(Math.log(box[3] / height));
   return likeness * (1 - SCORE_COST * (1 - score));
 }
-
 /** IoU of two boxes with a margin on each side, as a share of their sides. */
 function iouWithin(x: number, y: number, width: number, height: number, box: Box, margin: number): number {
   const grown = 1 + 2 * margin;
@@ -281,8 +295,12 @@ function iouWithin(x: number, y: number, width: number, height: number, box: Box
   );
 }
 
-/** Whether a sighting may be a second box of the object of another one, which has an identity or was there first. */
-function hides({ detection: other, track }: Sighting, { detection, track: own }: Sighting): boolean {
+/** Whether a sighting may be a second box of the object of another track, which has an identity or was there first. */
+function hides(
+  other: Pick<Detection, 'classId' | 'box'>,
+  track: ObjectTrack | null,
+  { detection, track: own }: Sighting,
+): boolean {
   if (track === null || other.classId !== detection.classId || (own !== null && track.id === 0)) return false;
   const [ax, ay, aw, ah] = other.box;
   const [bx, by, bw, bh] = detection.box;

@@ -44,6 +44,9 @@ export interface SequenceInfo {
 
 const TEXT_FILE = { code: 'DATASET_INVALID', mostBytes: 512 * MIB } as const;
 const LEAST_COLUMNS = 6;
+const SCORE_COLUMN = 6;
+/** Of a sequence: no video has more frames, pixels or frames a second. */
+const MOST_VALUE = 10_000_000;
 const CLASS_COLUMNS = 9;
 const PEDESTRIAN = 1;
 /** Classes of MOT16 and later: person on a vehicle, static person, distractor, reflection. */
@@ -84,6 +87,7 @@ export async function readMotBoxes(path: string, isTracked: boolean): Promise<Mo
   const rows = await readRows(path, isTracked ? 'tracks' : 'detections');
   const boxes = rows.map(boxOf);
   if (isTracked) requireOnce(path, rows, boxes, boxes);
+  else requireScores(path, rows);
   return boxes;
 }
 
@@ -93,8 +97,11 @@ export async function readSequenceInfo(path: string): Promise<SequenceInfo> {
   const known = new Map(Array.from(text.matchAll(/^\s*(\w+)\s*=\s*(.*?)\s*$/gm), ([, key, value]) => [key!, value!]));
   const number = (key: string): number => {
     const value = Number(known.get(key));
-    if (value > 0 && Number.isFinite(value)) return value;
-    throw invalid(path, `${key}: expected a number above 0, received ${JSON.stringify(known.get(key) ?? null)}`);
+    if (value > 0 && value <= MOST_VALUE) return value;
+    throw invalid(
+      path,
+      `${key}: expected a number above 0, at most ${MOST_VALUE}, received ${JSON.stringify(known.get(key) ?? null)}`,
+    );
   };
   return {
     name: known.get('name') ?? path,
@@ -115,10 +122,10 @@ export function motLine({ frame, id, box, score }: MotBox): string {
  * evaluated, and in regions to ignore, are left out.
  */
 export function compareMot(truth: MotTruth, found: readonly MotBox[], every = 1): ComparedTracks[] {
-  const last = Math.max(truth.frames, lastOf(found));
   const [trueBoxes, foundBoxes] = [byFrame(truth.boxes), byFrame(found)];
   const compared: ComparedTracks[] = [];
-  for (let frame = 1; frame <= last; frame += every) {
+  const used = [...new Set([...trueBoxes.keys(), ...foundBoxes.keys()])].filter((frame) => (frame - 1) % every === 0);
+  for (const frame of used.sort((a, b) => a - b)) {
     const all = trueBoxes.get(frame) ?? [];
     const results = foundBoxes.get(frame) ?? [];
     const kept = truth.hasClasses ? withoutIgnored(all, results) : results;
@@ -191,7 +198,7 @@ async function readRows(path: string, what: string): Promise<Row[]> {
     else
       throw invalid(
         path,
-        `line ${i + 1}: expected frame (from 1), id, left, top, width, height and more numbers, received ${JSON.stringify(trimmed.slice(0, 80))}`,
+        `line ${i + 1}: expected at least six numbers (frame from 1, id, left, top, width, height), received ${JSON.stringify(trimmed.slice(0, 80))}`,
       );
   }
   return rows;
@@ -211,6 +218,14 @@ function requireOnce(path: string, rows: readonly Row[], counted: readonly MotBo
       throw invalid(path, `line ${rows[all.indexOf(box)]!.line}: expected id ${box.id} once in frame ${box.frame}`);
     seen.add(key);
   }
+}
+
+/** A tracker goes by scores. @throws DATASET_INVALID */
+function requireScores(path: string, rows: readonly Row[]): void {
+  const wrong = rows.find(({ values }) => !(values[SCORE_COLUMN]! >= 0 && values[SCORE_COLUMN]! <= 1));
+  if (wrong === undefined) return;
+  const received = wrong.values[SCORE_COLUMN] ?? null;
+  throw invalid(path, `line ${wrong.line}: expected a score from 0 to 1 as the seventh number, received ${received}`);
 }
 
 function lastOf(boxes: readonly MotBox[]): number {

@@ -12,6 +12,7 @@ export interface ComparedTracks {
 
 /** Counts of a sequence, from which the figures follow. Those of several sequences can be added. */
 export interface TrackingCounts {
+  /** Frames with a box. */
   readonly frames: number;
   readonly trueBoxes: number;
   readonly foundBoxes: number;
@@ -107,7 +108,8 @@ export function trackingFigures(counts: TrackingCounts): TrackingFigures {
     detA: mean(detection),
     assA: mean(association),
     idf1: (2 * counts.idMatches) / Math.max(1, boxes),
-    mota: (matches - (foundBoxes - matches) - switches) / Math.max(1, trueBoxes),
+    // Without a true box there is nothing to measure.
+    mota: trueBoxes === 0 ? 0 : (matches - (foundBoxes - matches) - switches) / trueBoxes,
     precision: matches / Math.max(1, foundBoxes),
     recall: matches / Math.max(1, trueBoxes),
   };

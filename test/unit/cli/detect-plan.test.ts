@@ -65,7 +65,11 @@ describe('the plan of detect', () => {
   });
 
   it.each([
-    ['r.xml', {}, /--out: expected a folder \(DIR\/\) or a name that ends in .*\.jsonl, .*\.csv, \.mot\.txt, received "r\.xml"/],
+    [
+      'r.xml',
+      {},
+      /--out: expected a folder \(DIR\/\) or a name that ends in .*\.jsonl, .*\.csv, \.mot\.txt, received "r\.xml"/,
+    ],
     ['r.json', {}, /--coco writes one JSON document/],
     ['r.csv.gz', {}, /expected a folder/],
     ['r.jsonl', { format: 'csv' as const }, /--format csv: .* is a file of jsonl/],
