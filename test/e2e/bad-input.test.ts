@@ -217,7 +217,7 @@ const MISTAKES: readonly Mistake[] = [
     what: 'an output of another format',
     args: ({ clip }) => ['detect', clip, '--out', 'r.xml'],
     code: 2,
-    says: /--out: expected a folder \(DIR\/\) or a name that ends in \.jsonl, \.jsonl\.gz, .*\.csv, received "r\.xml" \[COMMAND_INVALID\]/,
+    says: /--out: expected a folder \(DIR\/\) or a name that ends in \.jsonl, \.jsonl\.gz, .*\.csv, \.mot\.txt, received "r\.xml" \[COMMAND_INVALID\]/,
   },
   {
     what: 'one JSON document as an output of lines',
