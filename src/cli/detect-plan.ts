@@ -188,7 +188,6 @@ function requireTracks(
   const { track, stages, trackBetween = 1 } = flags;
   if (track !== true && stages === undefined && trackBetween === 1)
     throw wrongCommand(`--out ${path}: a file of tracks needs --track`);
-  if (path === '-') throw wrongCommand('--out -: tracks are written to a file; name one that ends in .mot.txt');
   if (!isOwn && sources.length > 1)
     throw wrongCommand(
       `--out ${path}: a file of tracks takes one video, received ${sources.length}; name a folder, with --format mot`,
@@ -297,6 +296,10 @@ async function formatOf(path: string, format: ResultFormat | undefined): Promise
   }
   if (format !== undefined && format !== known)
     throw wrongCommand(`--format ${format}: --out ${path} is a file of ${known}`);
+  if (path === '-' && known !== 'jsonl') {
+    const [what, extension] = known === 'mot' ? ['tracks', TRACKS_EXTENSION] : ['rows', '.csv'];
+    throw wrongCommand(`--out -: ${what} are written to a file; name one that ends in ${extension}`);
+  }
   return known;
 }
 

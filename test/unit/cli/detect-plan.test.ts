@@ -72,6 +72,8 @@ describe('the plan of detect', () => {
     ],
     ['r.json', {}, /--coco writes one JSON document/],
     ['r.csv.gz', {}, /expected a folder/],
+    ['-', { format: 'csv' as const }, /--out -: rows are written to a file; name one that ends in \.csv/],
+    ['-', { format: 'mot' as const, track: true }, /--out -: tracks are written to a file; .* \.mot\.txt/],
     ['r.jsonl', { format: 'csv' as const }, /--format csv: .* is a file of jsonl/],
   ])('refuses --out %s %j, and says what is known', async (out, flags, says) => {
     await expect(plan([at('b')], { out: [out], ...flags })).rejects.toMatchObject({
