@@ -69,7 +69,7 @@ export async function evaluateSequence(folder: string, flags: SequenceFlags, io:
   const found =
     detections === undefined
       ? await inferred(folder, info, flags, io)
-      : tracked(await readMotBoxes(detections, false), info, every, {});
+      : trackDetections(await readMotBoxes(detections, false), info, every);
   if (out !== undefined)
     await writeWholeFile(out, found.map(motLine).join('')).catch((error: Error) => {
       throw fileFailure('--out', out, error);
@@ -84,11 +84,11 @@ export async function evaluateSequence(folder: string, flags: SequenceFlags, io:
 }
 
 /** Gives detections of a file their identities, as a stream with `track: true` does. */
-function tracked(
+export function trackDetections(
   detections: readonly MotBox[],
   { fps, frames }: SequenceInfo,
   every: number,
-  options: TrackOptions,
+  options: TrackOptions = {},
 ): MotBox[] {
   const tracker = new ObjectTracker(options);
   const given = byFrame(detections);
@@ -136,7 +136,7 @@ async function inferred(folder: string, info: SequenceInfo, flags: SequenceFlags
       label === LABEL ? [{ frame: 1 + frame * flags.every, id: -1, box, score }] : [],
     ),
   );
-  return tracked(detections, info, flags.every, { reportScore: scoreThreshold });
+  return trackDetections(detections, info, flags.every, { reportScore: scoreThreshold });
 }
 
 /** @throws COMMAND_INVALID if there are none. */

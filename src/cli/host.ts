@@ -7,13 +7,11 @@ import { limitPools } from '../base/process/allocator.ts';
 import type { ControlPlane } from '../fleet/control/control-plane.ts';
 import { openMemoryControlPlane } from '../fleet/control/memory/memory-control-plane.ts';
 import { openRedisControlPlane } from '../fleet/control/redis/redis-control-plane.ts';
-import type { Tracing } from '../frame/telemetry/tracing/open-tracing.ts';
 import { packageRoot } from '../network/store/package-root.ts';
 import type { GatewayLogger } from '../serve/gateway/gateway-options.ts';
 import { JoinedHost } from '../serve/host/joined-host.ts';
 import { stopped } from '../serve/host/open-gateway.ts';
 import { SettingsReloader } from '../serve/host/settings-reloader.ts';
-import { tracingOf } from '../serve/host/tracing-of.ts';
 import { loadPipeline } from '../serve/pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../serve/pipeline/pipeline.ts';
 import { check } from '../settings/config/check.ts';
@@ -23,7 +21,7 @@ import { type CliIo, note } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable, given, repeated } from './flag-values.ts';
 import { FLEET_FLAG, type FleetFlags } from './fleet-access.ts';
 import { untilStopped } from './interruption.ts';
-import { openLog } from './log.ts';
+import { openTracedLog } from './log.ts';
 import { SERVER_FLAGS } from './server-flags.ts';
 
 const FLAGS = flagTable({
@@ -59,9 +57,7 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
   limitPools();
   const file = path ?? join(packageRoot(), 'pipelines/fleet-host.yaml');
   const config = configOf(loadPipeline(file, io.environment.variables), flags);
-  let tracing: Tracing | undefined;
-  const log = openLog(io, flags.log, () => tracing);
-  tracing = await tracingOf(config, (text) => log.warn({}, text));
+  const { log, tracing } = await openTracedLog(io, flags.log, config);
   const incidents = new Incidents((text) => log.warn({}, text));
   const reloader = new SettingsReloader(
     {

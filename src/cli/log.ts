@@ -5,6 +5,8 @@ import { terminalMessage } from '../base/core/terminal-text.ts';
 import { activeTrace } from '../base/flow/trace-context.ts';
 import type { TracedLine, Tracing } from '../frame/telemetry/tracing/open-tracing.ts';
 import type { GatewayLogger } from '../serve/gateway/gateway-options.ts';
+import { tracingOf } from '../serve/host/tracing-of.ts';
+import type { PipelineConfig } from '../serve/pipeline/pipeline.ts';
 import type { CliIo } from './cli-io.ts';
 
 const LEVELS: Readonly<Record<number, string>> = { 30: '', 40: 'warning: ', 50: 'error: ' };
@@ -18,6 +20,18 @@ interface LogLine {
   readonly span_id?: string;
   /** An unexpected exception, as pino writes it. */
   readonly err?: { readonly message: string; readonly stack?: string };
+}
+
+/** Opens the log of a service and its traces. The log comes first: what opens the traces logs, and they get each line from then on. */
+export async function openTracedLog(
+  io: CliIo,
+  format: 'text' | 'json',
+  config: PipelineConfig,
+): Promise<{ readonly log: GatewayLogger; readonly tracing: Tracing | undefined }> {
+  let tracing: Tracing | undefined;
+  const log = openLog(io, format, () => tracing);
+  tracing = await tracingOf(config, (text) => log.warn({}, text));
+  return { log, tracing };
 }
 
 /**

@@ -6,7 +6,7 @@ import { prepareModel } from '../frame/runtime/model/prepare-model.ts';
 import type { CocoAnnotations } from '../network/evaluate/coco-dataset.ts';
 import { findOpenvino, requireOpenvino } from '../network/store/openvino/openvino-place.ts';
 import { provideOnnxRuntime } from '../network/store/packages/provide-package.ts';
-import { type EngineName, enginesThat, isQuantised, type QuantisedEngine } from '../settings/config/engines.ts';
+import { ENGINE_NAMES, type EngineName, isQuantised, type QuantisedEngine } from '../settings/config/engines.ts';
 import { parseInputSize } from '../settings/config/model-config.ts';
 import { calibrationFrames } from './calibration-frames.ts';
 import { type CliIo, JSON_FLAG, note, print, printJson, show, table, wrongCommand } from './cli-io.ts';
@@ -137,7 +137,7 @@ function enginesOf({ engine = 'auto' }: CompileFlags, io: CliIo): QuantisedEngin
   if (engine === 'auto') return findOpenvino(io.environment) === null ? ['onnx'] : ['openvino', 'onnx'];
   throw new SightlineError(
     'COMPILE_UNSUPPORTED',
-    `--engine ${engine}: does not compute in INT8 on this machine; expected ${enginesThat(({ network }) => network?.quantisers !== undefined).join(', ')} or auto`,
+    `--engine ${engine}: does not compute in INT8 on this machine; expected ${ENGINE_NAMES.filter(isQuantised).join(', ')} or auto`,
   );
 }
 

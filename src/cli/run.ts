@@ -4,7 +4,6 @@ import { counted } from '../base/core/counted.ts';
 import { Incidents } from '../base/flow/incidents.ts';
 import { limitPools, trimMemory } from '../base/process/allocator.ts';
 import { Admission } from '../fleet/control/orders/admission.ts';
-import type { Tracing } from '../frame/telemetry/tracing/open-tracing.ts';
 import { packageRoot } from '../network/store/package-root.ts';
 import { HostRollouts } from '../serve/host/host-rollouts.ts';
 import { logEvent, openGateway, openHistory, stopped } from '../serve/host/open-gateway.ts';
@@ -13,13 +12,12 @@ import { isPictureStream } from '../serve/host/picture-detector.ts';
 import { PipelineHost } from '../serve/host/pipeline-host.ts';
 import { RequestDetector } from '../serve/host/request-detector.ts';
 import { SettingsReloader } from '../serve/host/settings-reloader.ts';
-import { tracingOf } from '../serve/host/tracing-of.ts';
 import { loadPipeline } from '../serve/pipeline/load-pipeline.ts';
 import type { PipelineConfig } from '../serve/pipeline/pipeline.ts';
 import { type CliIo, note, wrongCommand } from './cli-io.ts';
 import { addFlags, type FlagsOf, flagTable } from './flag-values.ts';
 import { untilStopped } from './interruption.ts';
-import { openLog } from './log.ts';
+import { openTracedLog } from './log.ts';
 import { BETTER_MODEL, BETTER_MODEL_TEXT } from './model-hint.ts';
 import { SERVER_FLAGS } from './server-flags.ts';
 import { validate } from './validate.ts';
@@ -85,9 +83,7 @@ async function serve(
   flags: RunFlags,
   io: CliIo,
 ): Promise<void> {
-  let tracing: Tracing | undefined;
-  const log = openLog(io, flags.log, () => tracing);
-  tracing = await tracingOf(config, (text) => log.warn({}, text));
+  const { log, tracing } = await openTracedLog(io, flags.log, config);
   const admission = new Admission({
     ...config.fleet,
     get placeholders() {

@@ -1,20 +1,18 @@
 import { compareMot, readMotBoxes, readMotTruth } from '../network/evaluate/mot-files.ts';
-import { type TrackingCounts, trackingCounts, trackingFigures } from '../network/evaluate/tracking-score.ts';
+import {
+  type TrackingCounts,
+  type TrackingFigures,
+  trackingCounts,
+  trackingFigures,
+} from '../network/evaluate/tracking-score.ts';
 import { table } from './cli-io.ts';
 
 /** What is known of tracks: figures, and the counts that people compare. */
-export interface TracksReport extends ReturnType<typeof trackingFigures> {
-  readonly switches: number;
-  readonly fragmentations: number;
-  readonly mostlyTracked: number;
-  readonly mostlyLost: number;
+export interface TracksReport
+  extends TrackingFigures,
+    Omit<TrackingCounts, 'matches' | 'idMatches' | 'hotaMatches' | 'hotaAssociation'> {
   readonly falsePositives: number;
   readonly misses: number;
-  readonly trueIds: number;
-  readonly foundIds: number;
-  readonly trueBoxes: number;
-  readonly foundBoxes: number;
-  readonly frames: number;
 }
 
 /** Scores a file of tracks. @throws DATASET_INVALID */

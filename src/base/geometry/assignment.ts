@@ -94,3 +94,20 @@ export class AssignmentSolver {
     this.#rowOfColumn.fill(0, 0, columns);
   }
 }
+
+/** Finds the pairs with the largest sum of worth. */
+export class BestPairs {
+  readonly #solver = new AssignmentSolver();
+  #costs = new Float64Array(0);
+
+  /** @returns the pairs of a worth above 0. */
+  find(rows: number, columns: number, worth: (row: number, column: number) => number): [row: number, column: number][] {
+    if (this.#costs.length < rows * columns) this.#costs = new Float64Array(rows * columns);
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++) this.#costs[row * columns + column] = -worth(row, column);
+    const pairs: [number, number][] = [];
+    for (const [row, column] of this.#solver.solve(this.#costs, rows, columns).entries())
+      if (column !== -1 && this.#costs[row * columns + column]! < 0) pairs.push([row, column]);
+    return pairs;
+  }
+}

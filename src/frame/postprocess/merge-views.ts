@@ -1,4 +1,5 @@
 import { DETECTION_COLUMNS } from '../../base/core/detection.ts';
+import { sharedArea } from '../../base/geometry/iou.ts';
 import { type RowKind, rowLength } from '../../base/geometry/task-rows.ts';
 import type { Rect } from '../../base/geometry/views.ts';
 
@@ -141,11 +142,10 @@ function isDuplicate(candidate: Candidate, better: Candidate): boolean {
   const [a, b] = [candidate.rows, better.rows];
   const [i, j] = [candidate.at, better.at];
   if (a[i + 5] !== b[j + 5]) return false;
-  const width = Math.min(a[i]! + a[i + 2]!, b[j]! + b[j + 2]!) - Math.max(a[i]!, b[j]!);
-  const height = Math.min(a[i + 1]! + a[i + 3]!, b[j + 1]! + b[j + 3]!) - Math.max(a[i + 1]!, b[j + 1]!);
-  if (width <= 0 || height <= 0) return false;
-  const shared = width * height;
-  const own = a[i + 2]! * a[i + 3]!;
+  const [width, height] = [a[i + 2]!, a[i + 3]!];
+  const shared = sharedArea(a[i]!, a[i + 1]!, width, height, b[j]!, b[j + 1]!, b[j + 2]!, b[j + 3]!);
+  if (shared === 0) return false;
+  const own = width * height;
   if (candidate.isCut && shared > own * SAME_OBJECT_SHARE) return true;
   return shared > (own + b[j + 2]! * b[j + 3]! - shared) * SAME_OBJECT_IOU;
 }

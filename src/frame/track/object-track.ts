@@ -21,9 +21,9 @@ export class ObjectTrack {
   /** x, y, width, height predicted for the newest frame. */
   readonly predicted = new Float64Array(4);
   /** Detections in a row that count, and the sum of their scores. */
-  #hits = 0;
-  #scores = 0;
-  #mayBeDouble = false;
+  #hits = 1;
+  #scores: number;
+  #mayBeDouble: boolean;
   readonly #filter: MotionFilter;
   /** Centre of the filter's box when the object was seen last. */
   #seenX = 0;
@@ -37,7 +37,6 @@ export class ObjectTrack {
     this.#filter = new MotionFilter(detection.box);
     this.#filter.writeBox(this.predicted, 0);
     this.#noteCentre();
-    this.#hits = 1;
     this.#scores = detection.score;
     this.#mayBeDouble = mayBeDouble;
   }

@@ -1,6 +1,6 @@
 import type { Box, Detection } from '../../base/core/detection.ts';
 import { AssignmentSolver } from '../../base/geometry/assignment.ts';
-import { iouXywh } from '../../base/geometry/iou.ts';
+import { iouXywh, sharedArea } from '../../base/geometry/iou.ts';
 import { MediaTimeline } from './media-timeline.ts';
 import { ObjectTrack } from './object-track.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions, type TrackOptions } from './track-options.ts';
@@ -304,8 +304,7 @@ function hides(
   if (track === null || other.classId !== detection.classId || (own !== null && track.id === 0)) return false;
   const [ax, ay, aw, ah] = other.box;
   const [bx, by, bw, bh] = detection.box;
-  const iou = iouXywh(ax, ay, aw, ah, bx, by, bw, bh);
-  if (iou === 0) return false;
-  const shared = (iou / (1 + iou)) * (aw * ah + bw * bh);
-  return iou > DOUBLE_IOU || shared > DOUBLE_SHARE * Math.min(aw * ah, bw * bh);
+  const shared = sharedArea(ax, ay, aw, ah, bx, by, bw, bh);
+  const union = aw * ah + bw * bh - shared;
+  return shared > DOUBLE_IOU * union || shared > DOUBLE_SHARE * Math.min(aw * ah, bw * bh);
 }

@@ -1,8 +1,8 @@
 import { MIB, readGivenText } from '../../base/disk/given-file.ts';
 import { SightlineError } from '../../base/errors/sightline-error.ts';
-import { AssignmentSolver } from '../../base/geometry/assignment.ts';
-import { iouXywh } from '../../base/geometry/iou.ts';
-import type { ComparedTracks } from './tracking-score.ts';
+import { BestPairs } from '../../base/geometry/assignment.ts';
+import { iouXywh, sharedArea } from '../../base/geometry/iou.ts';
+import { type ComparedTracks, MATCH_IOU } from './tracking-score.ts';
 
 /**
  * A line of a MOTChallenge file: a box in a frame. Files of results and detections have ten columns, ground truth of MOT15 too; that of
@@ -53,7 +53,6 @@ const PEDESTRIAN = 1;
 const DISTRACTORS: ReadonlySet<number> = new Set([2, 7, 8, 12]);
 /** A region in which nothing is evaluated. */
 const REGION = 13;
-const MATCH_IOU = 0.5;
 const REGION_SHARE = 0.5;
 /** Two overlaps that differ by less are the same. */
 const ROUNDING = 1e-9;
@@ -143,11 +142,11 @@ function withoutIgnored(all: readonly TrueBox[], results: readonly MotBox[]): re
   const people = all.filter(({ kind }) => kind !== 'region');
   const regions = all.filter(({ kind }) => kind === 'region');
   const overlaps = overlapsOf(people, results);
-  const costs = overlaps.map((overlap) => (overlap < MATCH_IOU - ROUNDING ? 0 : -overlap));
-  const columns = new AssignmentSolver().solve(costs, people.length, results.length);
-  const matched = new Map<number, TrueBox>();
-  for (const [row, column] of columns.entries())
-    if (column !== -1 && costs[row * results.length + column]! < 0) matched.set(column, people[row]!);
+  const pairs = new BestPairs().find(people.length, results.length, (row, column) => {
+    const overlap = overlaps[row * results.length + column]!;
+    return overlap < MATCH_IOU - ROUNDING ? 0 : overlap;
+  });
+  const matched = new Map(pairs.map(([row, column]) => [column, people[row]!]));
   return results.filter(({ box }, i) => {
     const person = matched.get(i);
     if (person?.kind === 'distractor') return false;
@@ -164,10 +163,7 @@ function overlapsOf(truths: readonly MotBox[], found: readonly MotBox[]): Float6
 
 /** Share of a box that lies in a region. */
 function insideShare(box: MotBox['box'], region: MotBox['box']): number {
-  const [x, y, width, height] = box;
-  const across = Math.min(x + width, region[0] + region[2]) - Math.max(x, region[0]);
-  const down = Math.min(y + height, region[1] + region[3]) - Math.max(y, region[1]);
-  return (Math.max(0, across) * Math.max(0, down)) / Math.max(ROUNDING, width * height);
+  return sharedArea(...box, ...region) / Math.max(ROUNDING, box[2] * box[3]);
 }
 
 export function byFrame<T extends MotBox>(boxes: readonly T[]): Map<number, T[]> {

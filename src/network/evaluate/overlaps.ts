@@ -1,4 +1,5 @@
 import type { Box } from '../../base/core/detection.ts';
+import { sharedArea } from '../../base/geometry/iou.ts';
 import { keypointSimilarity } from '../../base/geometry/keypoint-similarity.ts';
 import { boxOfRuns, maskIou, runsOfMask } from '../../base/geometry/rle.ts';
 import { cornersOf, sharedConvexArea, signedArea } from '../../base/geometry/rotated-iou.ts';
@@ -57,11 +58,8 @@ function pairwise<T>(
 }
 
 function boxOverlap(a: Box, b: Box, isCrowd: boolean): number {
-  const width = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
-  if (width <= 0) return 0;
-  const height = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
-  if (height <= 0) return 0;
-  const shared = width * height;
+  const shared = sharedArea(...a, ...b);
+  if (shared === 0) return 0;
   const areaPx = a[2] * a[3];
   return shared / (isCrowd ? areaPx : areaPx + b[2] * b[3] - shared);
 }

@@ -1,4 +1,4 @@
-import { AssignmentSolver } from '../../base/geometry/assignment.ts';
+import { BestPairs } from '../../base/geometry/assignment.ts';
 
 /** What is compared in one frame: each of the true boxes with each of the boxes found. */
 export interface ComparedTracks {
@@ -47,7 +47,8 @@ export interface TrackingFigures {
 
 /** 0.05, 0.10, ... 0.95. */
 const HOTA_THRESHOLDS = Array.from({ length: 19 }, (_, i) => (i + 1) * 0.05);
-const MATCH_IOU = 0.5;
+/** From here on boxes match. */
+export const MATCH_IOU = 0.5;
 /** Two overlaps that differ by less are the same. */
 const ROUNDING = Number.EPSILON;
 /** More than any sum of overlaps: who matched in the frame before comes first. */
@@ -150,7 +151,7 @@ class Numbering {
 type ClearCounts = Pick<TrackingCounts, 'matches' | 'switches' | 'fragmentations' | 'mostlyTracked' | 'mostlyLost'>;
 
 function clearCounts(frames: readonly ComparedTracks[], trueIds: number): ClearCounts {
-  const pairs = new Pairs();
+  const pairs = new BestPairs();
   /** By true identity: who matched last, who matched in the frame before, and how many frames it is in and was found in. */
   const last = new Int32Array(trueIds).fill(-1);
   let before = new Int32Array(trueIds).fill(-1);
@@ -161,7 +162,7 @@ function clearCounts(frames: readonly ComparedTracks[], trueIds: number): ClearC
   for (const { truths, found, overlaps } of frames) {
     for (const truth of truths) present[truth]! += 1;
     if (truths.length === 0 || found.length === 0) continue;
-    const best = pairs.best(truths.length, found.length, (i, j) => {
+    const best = pairs.find(truths.length, found.length, (i, j) => {
       const overlap = overlaps[i * found.length + j]!;
       if (overlap < MATCH_IOU - ROUNDING) return 0;
       return overlap + (before[truths[i]!] === found[j] ? STAYS : 0);
@@ -196,7 +197,7 @@ function idMatches(frames: readonly ComparedTracks[], trueIds: number, foundIds:
       for (const [j, id] of found.entries())
         if (overlaps[i * found.length + j]! >= MATCH_IOU) common[truth * foundIds + id]! += 1;
   }
-  const best = new Pairs().best(trueIds, foundIds, (truth, id) => common[truth * foundIds + id]!);
+  const best = new BestPairs().find(trueIds, foundIds, (truth, id) => common[truth * foundIds + id]!);
   return sum(best.map(([truth, id]) => common[truth * foundIds + id]!));
 }
 
@@ -206,13 +207,13 @@ function hotaCounts(
   found: readonly number[],
 ): Pick<TrackingCounts, 'hotaMatches' | 'hotaAssociation'> {
   const alike = alignment(frames, truths, found);
-  const pairs = new Pairs();
+  const pairs = new BestPairs();
   /** By threshold: how often two identities match. */
   const counts = HOTA_THRESHOLDS.map(() => new Map<number, number>());
   for (const frame of frames) {
     const columns = frame.found.length;
     const keyOf = (i: number, j: number): number => frame.truths[i]! * found.length + frame.found[j]!;
-    const best = pairs.best(
+    const best = pairs.find(
       frame.truths.length,
       columns,
       (i, j) => alike[keyOf(i, j)]! * frame.overlaps[i * columns + j]!,
@@ -260,23 +261,6 @@ function alignment(
     const boxes = truths[Math.floor(key / found.length)]! + found[key % found.length]!;
     return value / (boxes - value);
   });
-}
-
-/** Finds the pairs with the largest sum of worth. */
-class Pairs {
-  readonly #solver = new AssignmentSolver();
-  #costs = new Float64Array(0);
-
-  /** @returns the pairs of a worth above 0. */
-  best(rows: number, columns: number, worth: (row: number, column: number) => number): [row: number, column: number][] {
-    if (this.#costs.length < rows * columns) this.#costs = new Float64Array(rows * columns);
-    for (let row = 0; row < rows; row++)
-      for (let column = 0; column < columns; column++) this.#costs[row * columns + column] = -worth(row, column);
-    const pairs: [number, number][] = [];
-    for (const [row, column] of this.#solver.solve(this.#costs, rows, columns).entries())
-      if (column !== -1 && this.#costs[row * columns + column]! < 0) pairs.push([row, column]);
-    return pairs;
-  }
 }
 
 function sum(values: readonly number[]): number {
