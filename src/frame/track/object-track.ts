@@ -7,6 +7,9 @@ import { MotionFilter } from './motion-filter.ts';
  */
 export type TrackState = 'tentative' | 'tracked' | 'lost';
 
+/** A second box that flickers is found less often than this. */
+const HITS_FOR_A_MISS = 6;
+
 /** One object over time. */
 export class ObjectTrack {
   readonly classId: number;
@@ -22,6 +25,7 @@ export class ObjectTrack {
   readonly predicted = new Float64Array(4);
   /** Detections in a row that count, and the sum of their scores. */
   #hits = 1;
+  #misses = 0;
   #scores: number;
   #mayBeDouble: boolean;
   readonly #filter: MotionFilter;
@@ -52,6 +56,15 @@ export class ObjectTrack {
   /** Whether it has only been seen as a second box of an object that is tracked already. */
   get mayBeDouble(): boolean {
     return this.#mayBeDouble;
+  }
+
+  /**
+   * Notes that it was not found while it had no identity. What may be a second box waits long for that, and a detector misses what is hidden
+   * in part: it goes on if it is found nearly always. Others begin anew.
+   */
+  outlastsMiss(): boolean {
+    this.#misses += 1;
+    return this.#mayBeDouble && this.#hits >= HITS_FOR_A_MISS * this.#misses;
   }
 
   /** It is apart from the object that it might have been a second box of: what was seen of it before does not count. */

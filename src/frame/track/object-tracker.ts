@@ -43,6 +43,8 @@ const DOUBLE_SHARE = 0.55;
 const DOUBLE_US = 1_000_000;
 /** Detections in a row after which it keeps what it is seen as, though the first object is missed in a frame. */
 const DOUBLE_HITS = 3;
+/** For this time an object that is not found still hides what is seen in its place. */
+const HIDING_US = 700_000;
 
 /** A detection of the newest frame and the track that it was matched with. */
 interface Sighting {
@@ -124,9 +126,11 @@ export class ObjectTracker {
     const tentative = this.#tracks.filter((track) => track.state === 'tentative' && !doubles.includes(track));
     const unconfirmed = new Set(this.#associate(tentative, strong, fitWithMargin, newMatchIou));
     for (const track of unseen) if (track.state === 'tentative') unconfirmed.add(track);
-    this.#tracks = this.#tracks.filter((track) => !unconfirmed.has(track));
+    const nowUs = this.#timeline.nowUs;
+    this.#tracks = this.#tracks.filter((track) => !unconfirmed.has(track) || track.outlastsMiss());
 
-    const fresh = this.#startTracks(strong, lost);
+    const hiding = this.#tracks.filter((track) => track.state === 'lost' && nowUs - track.lastUs < HIDING_US);
+    const fresh = this.#startTracks(strong, hiding);
     this.#quality = { tracks, lost: lost.length, fresh, leastIou };
     this.#confirmTracks();
     this.#inferredUs = this.#timeline.nowUs;
@@ -148,7 +152,12 @@ export class ObjectTracker {
     this.#advanceTime(ptsUs);
     const predicted: Detection[] = [...this.#strays];
     for (const track of this.#tracks) {
-      if (track.state === 'lost' || track.seen.score < this.#options.reportScore) continue;
+      if (
+        track.state === 'lost' ||
+        (track.state === 'tentative' && track.lastUs < this.#inferredUs!) ||
+        track.seen.score < this.#options.reportScore
+      )
+        continue;
       const box = clipped(track.movedBox, picture);
       if (box === null) continue;
       const { classId, label, score } = track.seen;
@@ -197,10 +206,10 @@ export class ObjectTracker {
   }
 
   /** @returns how many it started that are hardly false. */
-  #startTracks(strong: readonly Sighting[], lost: readonly ObjectTrack[]): number {
+  #startTracks(strong: readonly Sighting[], hiding: readonly ObjectTrack[]): number {
     const isDouble = (sighting: Sighting): boolean =>
       strong.some((other) => other !== sighting && hides(other.detection, other.track, sighting)) ||
-      lost.some((track) => hides({ classId: track.classId, box: track.movedBox }, track, sighting));
+      hiding.some((track) => hides({ classId: track.classId, box: track.movedBox }, track, sighting));
     for (const sighting of strong) {
       if (sighting.track?.state === 'tentative' && !isDouble(sighting)) sighting.track.standsAlone();
     }
@@ -226,7 +235,8 @@ export class ObjectTracker {
     for (const track of this.#tracks) {
       if (track.state !== 'tentative') continue;
       const needed = isEarly && track.meanScore >= CERTAIN_SCORE && !track.mayBeDouble ? certainHits : minHits;
-      if (track.hits < needed || (track.mayBeDouble && nowUs - track.firstUs < DOUBLE_US)) continue;
+      if (track.lastUs < nowUs || track.hits < needed || (track.mayBeDouble && nowUs - track.firstUs < DOUBLE_US))
+        continue;
       this.#lastId += 1;
       track.confirm(this.#lastId);
     }

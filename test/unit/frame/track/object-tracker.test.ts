@@ -191,6 +191,42 @@ describe('a second box of an object', () => {
     for (const frame of frames.slice(35, 38)) expect(idsOf(frame)).toEqual([2]);
   });
 
+  it.each([
+    ['one of twenty', 20],
+    ['one of eight', 8],
+  ])('is an object after a second, though it is missed in %s frames', (_, every) => {
+    const frames = run(new ObjectTracker({}), 60, (k) => [
+      personAt(100, 200),
+      ...(k % every === every - 1 ? [] : [near(100, 200)]),
+    ]);
+    expect(idsOf(frames[24]!)).toEqual([1, undefined]);
+    expect(idsOf(frames[28]!)).toEqual([1, 2]);
+  });
+
+  it('that flickers is none', () => {
+    const frames = run(new ObjectTracker({}), 150, (k) => [
+      personAt(100, 200),
+      ...(k % 4 === 3 ? [] : [near(100, 200)]),
+    ]);
+    expect(new Set(frames.slice(1).map((frame) => frame.length > 1 && idsOf(frame)[1]))).toEqual(
+      new Set([undefined, false]),
+    );
+  });
+
+  it.each([
+    ['for four frames', 14, 18],
+    ['for good', 14, 60],
+  ])('does not take the identity of the first object, which is missed %s', (_, from, to) => {
+    const frames = run(new ObjectTracker({}), 60, (k) => [
+      ...(k >= from && k < to ? [] : [personAt(100, 200, { score: 0.9 })]),
+      ...(k < 5 ? [] : [personAt(116, 200, { score: 0.9 })]),
+    ]);
+    const ofSecond = frames.slice(5).map((frame) => idsOf(frame).at(-1));
+    expect(new Set(ofSecond)).toEqual(new Set([undefined, 2]));
+    expect(ofSecond.at(-1)).toBe(2);
+    if (to < 60) expect(idsOf(frames.at(-1)!)).toEqual([1, 2]);
+  });
+
   it('takes nothing from an object that has its identity, nor from one of another class', () => {
     const meeting = run(new ObjectTracker({}), 30, (k) => [
       personAt(200, 200),
