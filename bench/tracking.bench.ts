@@ -107,7 +107,7 @@ async function scoresOf(
   const truth = await readMotTruth(join(folder, 'gt', 'gt.txt'));
   const info = await readSequenceInfo(join(folder, 'seqinfo.ini'));
   const countsOf = (found: readonly MotBox[]): TrackingCounts => trackingCounts(compareMot(truth, found, every));
-  const scores = new Map([[OURS, countsOf(trackDetections(await readMotBoxes(detections, false), info, every))]]);
+  const scores = new Map([[OURS, countsOf(trackDetections(await readMotBoxes(detections, false), info, { every }))]]);
   if (python === null) return scores;
   const out = await mkdtemp(join(tmpdir(), 'sightline-bench-'));
   try {

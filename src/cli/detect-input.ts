@@ -10,9 +10,10 @@ import { lookedAt } from '../frame/runtime/load-stages.ts';
 import type { Runtime } from '../frame/runtime/runtime.ts';
 import type { InFlightFrame } from '../frame/runtime/stream/in-flight-frame.ts';
 import type { RuntimeStream } from '../frame/runtime/stream/runtime-stream.ts';
-import { neededScore } from '../frame/runtime/stream/stream-analytics.ts';
+import { isTracked, neededScore } from '../frame/runtime/stream/stream-analytics.ts';
 import { resolveStreamInput } from '../frame/runtime/stream/stream-input.ts';
 import type { BulkWork, StreamInput } from '../frame/runtime/stream/stream-port.ts';
+import { SceneSteps } from '../frame/track/scene-steps.ts';
 import { runToEnd } from '../serve/host/run-to-end.ts';
 import { changeGateOf, detectEveryOf } from '../settings/config/skip.ts';
 import type { StageConfig } from '../settings/config/stages.ts';
@@ -81,11 +82,13 @@ async function readVideo(job: ReadJob, item: DetectItem, done: Recorded, take: T
   let stream: RuntimeStream | null = null;
   let video: PictureSink | null = null;
   const shareOf = (ptsUs: number): number => (stream?.durationUs == null ? 0 : Math.min(1, ptsUs / stream.durationUs));
+  const steps = new SceneSteps();
   const bulk: BulkWork = {
     scoreThreshold: isRaw ? neededScore(config, runtime.scoreThreshold) : runtime.scoreThreshold,
     isBackground: false,
+    isTrackedLater: isRaw && isTracked(config),
     take: (frame, inFlight) => {
-      const wait = take(frame, shareOf(frame.ptsUs));
+      const wait = take({ ...frame, moved: steps.to(inFlight.meta.shift) }, shareOf(frame.ptsUs));
       return video === null ? wait : Promise.all([wait, draw(video, job, frame, inFlight)]);
     },
   };

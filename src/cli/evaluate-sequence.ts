@@ -1,7 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileFailure } from '../after/sinks/sink-failure.ts';
 import type { Detection } from '../base/core/detection.ts';
+import { NO_SHIFT, type SceneShift } from '../base/core/frame.ts';
 import { writeWholeFile } from '../base/disk/replace-file.ts';
 import { PICTURE_EXTENSIONS } from '../frame/source/expand-inputs.ts';
 import { ObjectTracker } from '../frame/track/object-tracker.ts';
@@ -24,6 +25,7 @@ import { parseStream } from '../settings/config/parse-stream.ts';
 import { type CliIo, note, wrongCommand } from './cli-io.ts';
 import { type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { type TracksReport, tracksReport } from './score-tracks.ts';
+import { type SequencePictures, sceneShifts } from './sequence-motion.ts';
 
 export interface SequenceFlags extends ModelFlags {
   readonly model: string;
@@ -69,7 +71,10 @@ export async function evaluateSequence(folder: string, flags: SequenceFlags, io:
   const found =
     detections === undefined
       ? await inferred(folder, info, flags, io)
-      : trackDetections(await readMotBoxes(detections, false), info, every);
+      : trackDetections(await readMotBoxes(detections, false), info, {
+          every,
+          shifts: await sceneShifts(picturesIn(folder), every, io),
+        });
   if (out !== undefined)
     await writeWholeFile(out, found.map(motLine).join('')).catch((error: Error) => {
       throw fileFailure('--out', out, error);
@@ -83,21 +88,30 @@ export async function evaluateSequence(folder: string, flags: SequenceFlags, io:
   };
 }
 
+interface SequenceOptions {
+  /** Every n-th frame is used. */
+  readonly every: number;
+  /** How far the camera had moved, by the number of the frame from 0; absent: it stands. */
+  readonly shifts?: ReadonlyMap<number, SceneShift>;
+  readonly options?: TrackOptions;
+}
+
 /** Gives detections of a file their identities, as a stream with `track: true` does. */
 export function trackDetections(
   detections: readonly MotBox[],
   { fps, frames }: SequenceInfo,
-  every: number,
-  options: TrackOptions = {},
+  { every, shifts, options }: SequenceOptions,
 ): MotBox[] {
   const tracker = new ObjectTracker(options);
   const given = byFrame(detections);
   const found: MotBox[] = [];
+  let shift = NO_SHIFT;
   for (let frame = 1; frame <= frames; frame += every) {
     const boxes = (given.get(frame) ?? []).map(
       ({ box, score }): Detection => ({ classId: 0, label: LABEL, score, box }),
     );
-    found.push(...boxesOf(frame, tracker.update(boxes, Math.round(((frame - 1) * 1e6) / fps))));
+    shift = shifts?.get(frame - 1) ?? shift;
+    found.push(...boxesOf(frame, tracker.update(boxes, Math.round(((frame - 1) * 1e6) / fps), shift)));
   }
   return found;
 }
@@ -117,10 +131,15 @@ async function inferred(folder: string, info: SequenceInfo, flags: SequenceFlags
         );
     },
   };
-  const video = VIDEOS.map((name) => join(folder, name)).find(existsSync);
-  if (video !== undefined) {
-    const { every } = flags;
-    const stream = { id: 'sequence', source: video, policy: 'file', every, track: true, labels: [LABEL] };
+  const { every } = flags;
+  const pictures = picturesIn(folder);
+  if (pictures === null)
+    throw wrongCommand(
+      `${folder}: expected ${VIDEOS.join(' or ')}, pictures in ${PICTURES}, or --detections with a file of detections`,
+    );
+  if ('video' in pictures) {
+    const { video: source } = pictures;
+    const stream = { id: 'sequence', source, policy: 'file', every, track: true, labels: [LABEL] };
     const { frames, scoreThreshold } = await collectOnVideo(options, parseStream(stream, {}));
     return frames.flatMap(({ frame, detections }) =>
       boxesOf(
@@ -129,24 +148,22 @@ async function inferred(folder: string, info: SequenceInfo, flags: SequenceFlags
       ),
     );
   }
-  const paths = picturesOf(join(folder, PICTURES)).filter((_, i) => i % flags.every === 0);
+  const paths = pictures.paths.filter((_, i) => i % every === 0);
   const { frames, scoreThreshold } = await collectOnImages(options, { paths, resizeBy: 'ffmpeg', label: PICTURES });
   const detections = frames.flatMap(({ frame, detections: all }) =>
-    all.flatMap(({ label, box, score }) =>
-      label === LABEL ? [{ frame: 1 + frame * flags.every, id: -1, box, score }] : [],
-    ),
+    all.flatMap(({ label, box, score }) => (label === LABEL ? [{ frame: 1 + frame * every, id: -1, box, score }] : [])),
   );
-  return trackDetections(detections, info, flags.every, { reportScore: scoreThreshold });
+  const shifts = await sceneShifts(pictures, every, io);
+  return trackDetections(detections, info, { every, shifts, options: { reportScore: scoreThreshold } });
 }
 
-/** @throws COMMAND_INVALID if there are none. */
-function picturesOf(folder: string): string[] {
-  const names = existsSync(folder) ? readdirSync(folder).sort() : [];
-  const paths = names.filter((name) => PICTURES_END.test(name)).map((name) => join(folder, name));
-  if (paths.length > 0) return paths;
-  throw wrongCommand(
-    `${dirname(folder)}: expected ${VIDEOS.join(' or ')}, pictures in ${PICTURES}, or --detections with a file of detections`,
-  );
+function picturesIn(folder: string): SequencePictures {
+  const video = VIDEOS.map((name) => join(folder, name)).find(existsSync);
+  if (video !== undefined) return { video };
+  const pictures = join(folder, PICTURES);
+  const names = existsSync(pictures) ? readdirSync(pictures).sort() : [];
+  const paths = names.filter((name) => PICTURES_END.test(name)).map((name) => join(pictures, name));
+  return paths.length === 0 ? null : { paths };
 }
 
 function boxesOf(frame: number, detections: readonly Detection[]): MotBox[] {

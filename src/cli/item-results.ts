@@ -4,6 +4,7 @@ import type { Detection } from '../base/core/detection.ts';
 import type { PtsUs } from '../base/core/units.ts';
 import type { WireError } from '../base/errors/sightline-error.ts';
 import { StreamAnalytics } from '../frame/runtime/stream/stream-analytics.ts';
+import { SceneSteps } from '../frame/track/scene-steps.ts';
 import type { StreamConfig } from '../settings/config/stream.ts';
 import type { ResultCounters, StreamReport } from '../wire/protocol/report.ts';
 import { type ItemEnd, type ReadJob, whyWhole } from './detect-input.ts';
@@ -54,6 +55,7 @@ export class ItemResults {
   readonly whyWhole: string | null;
   readonly #config: StreamConfig;
   readonly #analytics: StreamAnalytics;
+  readonly #steps = new SceneSteps();
   /** Outputs of a video. */
   #sinks: Awaited<ReturnType<DetectOutputs['openFor']>> | null = null;
   /** Pictures are written one after the other. */
@@ -139,9 +141,10 @@ export class ItemResults {
   }
 
   #finalDetections(entry: RecordedFrame, analytics: StreamAnalytics): readonly Detection[] {
-    const { width, height, ptsUs, detections: found } = entry;
+    const { detections: found, moved } = entry;
     const { classes } = this.#job;
-    const analysed = this.whyWhole === null ? analytics.update({ width, height, ptsUs }, found).detections : found;
+    const frame = { ...entry, shift: this.#steps.by(moved) };
+    const analysed = this.whyWhole === null ? analytics.update(frame, found).detections : found;
     return classes === null ? analysed : analysed.filter((each) => classes.has(each.label));
   }
 

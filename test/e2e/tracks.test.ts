@@ -1,8 +1,13 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
+import { testFfmpeg } from '../support/made-videos.ts';
+import { SCENE_HEIGHT, SCENE_WIDTH, sceneAt } from '../support/moving-scene.ts';
 import { sharedDir } from '../support/shared.ts';
 import { madeSequence } from '../unit/network/evaluate/made-sequence.ts';
 
@@ -36,6 +41,45 @@ describe('sequences of MOTChallenge', () => {
     expect([idf1, switches]).toEqual([report.idf1, report.switches]);
     const slow = await cliHere(['eval', folder, '--detections', join(folder, 'det.txt'), '--every', '5']);
     expect(slow.stdout).toMatch(/^MADE: .*det\.txt, every 5\. frame, 2 frames\/s\nHOTA +0\.\d{4} /);
+  });
+
+  it('are tracked though the camera jumps, if pictures or a video show how', async () => {
+    const jumpy = join(temporary.path, 'JUMPY');
+    for (const name of ['gt', 'img1']) mkdirSync(join(jumpy, name), { recursive: true });
+    const [gt, det]: [string[], string[]] = [[], []];
+    const pictures = Array.from({ length: 30 }, async (_, k) => {
+      const camera = { x: 80 + 40 * Math.round(Math.sin(k >> 2)), y: 60 + 25 * Math.round(Math.cos(k >> 2)) };
+      for (const [id, x] of [130 + k, 260, 300].entries()) {
+        const box = `${x - camera.x},${100 - camera.y},20,40`;
+        gt.push(`${k + 1},${id + 1},${box},1,-1,-1,-1\n`);
+        det.push(`${k + 1},-1,${box},0.9,-1,-1,-1\n`);
+      }
+      const raw = { width: SCENE_WIDTH, height: SCENE_HEIGHT, channels: 3 } as const;
+      const path = join(jumpy, 'img1', `${String(k + 1).padStart(6, '0')}.png`);
+      await sharp(sceneAt(camera.x, camera.y), { raw }).toFile(path);
+    });
+    await Promise.all(pictures);
+    writeFileSync(join(jumpy, 'gt', 'gt.txt'), gt.join(''));
+    writeFileSync(join(jumpy, 'det.txt'), det.join(''));
+    writeFileSync(
+      join(jumpy, 'seqinfo.ini'),
+      '[Sequence]\nname=JUMPY\nframeRate=10\nseqLength=30\nimWidth=320\nimHeight=180\n',
+    );
+    const figures = async (every: number) => {
+      const flags = ['--detections', join(jumpy, 'det.txt'), '--every', `${every}`, '--json'];
+      const { stdout, stderr } = await cliHere(['eval', jumpy, ...flags]);
+      expect(stdout, stderr).not.toBe('');
+      return JSON.parse(stdout) as { idf1: number; switches: number };
+    };
+    const fromPictures = [await figures(1), await figures(3)];
+    for (const { idf1 } of fromPictures) expect(idf1).toBeGreaterThan(0.9);
+    const frames = join(jumpy, 'img1', '%06d.png');
+    const encoded = ['-v', 'error', '-r', '10', '-i', frames, '-pix_fmt', 'yuv420p', join(jumpy, 'video.mp4')];
+    await promisify(execFile)(testFfmpeg.path, encoded);
+    rmSync(join(jumpy, 'img1'), { recursive: true });
+    for (const { idf1 } of [await figures(1), await figures(3)]) expect(idf1).toBeGreaterThan(0.9);
+    rmSync(join(jumpy, 'video.mp4'));
+    for (const { idf1 } of [await figures(1), await figures(3)]) expect(idf1).toBeLessThan(0.8);
   });
 
   it('say what is missing', async () => {

@@ -15,6 +15,7 @@ export function slotMeta({
   change = 'changed',
   hashHigh = 0,
   hashLow = 0,
+  shift = { x: 0, y: 0 },
 }: {
   readonly frame: number;
   readonly width: number;
@@ -27,6 +28,7 @@ export function slotMeta({
   readonly change?: FrameChange;
   readonly hashHigh?: number;
   readonly hashLow?: number;
+  readonly shift?: { readonly x: number; readonly y: number };
 }): SlotMeta {
   return {
     frame,
@@ -38,6 +40,7 @@ export function slotMeta({
     preprocessed: preprocessed as MonoMs,
     placement: { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 },
     change,
+    shift,
     hashHigh,
     hashLow,
     wallMs,

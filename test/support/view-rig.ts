@@ -60,6 +60,7 @@ export async function readViews(
     staleMs: 10_000,
     openTimeoutMs: 10_000,
     firstFrame: 0,
+    shift: { x: 0, y: 0 },
     mediaTime: { lastUs: 0, shiftUs: 0 },
     isBackground: false,
     changeGate: null,

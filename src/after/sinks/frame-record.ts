@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Detection, extrasOf } from '../../base/core/detection.ts';
-import type { ResultOrigin } from '../../base/core/frame.ts';
+import type { ResultOrigin, SceneShift } from '../../base/core/frame.ts';
 import { readLines } from '../../base/disk/read-lines.ts';
 import type { SightlineError, WireError } from '../../base/errors/sightline-error.ts';
 import type { StreamReport } from '../../wire/protocol/report.ts';
@@ -18,6 +18,8 @@ export interface RecordedFrame {
   readonly height: number;
   readonly by: ResultOrigin;
   readonly detections: readonly Detection[];
+  /** How far the scene went since the frame before because the camera moved; absent if it did not, or nobody asked. */
+  readonly moved?: SceneShift | undefined;
 }
 
 /** A picture that gave no result. */
@@ -160,12 +162,13 @@ export class FrameRecord {
 
 type ParsedLine = RecordEntry | { readonly end: RecordedEnd };
 
-/** Behind the numbers, a list of what other tasks add to each detection, if they add anything. */
-function numbersOf({ frame, ptsUs, width, height, by, detections }: RecordedFrame): (number | string | object)[] {
+/** Behind the numbers, a list of what other tasks add to each detection, if they add anything, and how the camera moved. */
+function numbersOf({ frame, ptsUs, width, height, by, detections, moved }: RecordedFrame): unknown[] {
   const numbers: (number | string)[] = [frame, ptsUs, width, height, by];
   for (const { box, score, classId, trackId = -1 } of detections) numbers.push(...box, score, classId, trackId);
   const extras = detections.map((detection) => ({ ...extrasOf(detection), ...lookedOf(detection) }));
-  return extras.some((extra) => Object.keys(extra).length > 0) ? [...numbers, extras] : numbers;
+  const hasExtras = extras.some((extra) => Object.keys(extra).length > 0);
+  return [...numbers, ...(hasExtras ? [extras] : []), ...(moved === undefined ? [] : [{ moved }])];
 }
 
 /** What second stages said, and of an object that one has found its label, which is none of the detector. */
@@ -180,6 +183,8 @@ function parseLine(bytes: Buffer, classes: readonly string[]): ParsedLine | null
     if (typeof value !== 'object' || value === null) return null;
     if (!Array.isArray(value)) return value;
     const [frame, ptsUs, width, height, by, ...rest] = value as [number, number, number, number, ResultOrigin];
+    const hasMoved = Object.hasOwn(Object(rest.at(-1)), 'moved');
+    const { moved } = hasMoved ? (rest.pop() as unknown as Pick<RecordedFrame, 'moved'>) : {};
     const extras = Array.isArray(rest.at(-1)) ? (rest.pop() as unknown as object[]) : [];
     const numbers: readonly number[] = rest;
     if (by === undefined || numbers.length % COLUMNS !== 0) return null;
@@ -190,7 +195,7 @@ function parseLine(bytes: Buffer, classes: readonly string[]): ParsedLine | null
       const detection = { classId: classId!, label, score: score!, box: [x, y!, w!, h!] as const };
       detections.push({ ...detection, ...(trackId === -1 ? {} : { trackId: trackId! }), ...extras[i / COLUMNS] });
     }
-    return { frame, ptsUs, width, height, by, detections };
+    return { frame, ptsUs, width, height, by, detections, ...(moved === undefined ? {} : { moved }) };
   } catch {
     return null;
   }

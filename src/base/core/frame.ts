@@ -26,6 +26,14 @@ export interface FrameTimes {
  */
 export type FrameChange = 'changed' | 'unchanged' | 'without-input';
 
+/** How far the scene has gone in the picture since the first frame because the camera moved, in source pixels to the right and down. */
+export interface SceneShift {
+  readonly x: number;
+  readonly y: number;
+}
+
+export const NO_SHIFT: SceneShift = { x: 0, y: 0 };
+
 /**
  * How a result came about. inferred: the detector saw the frame, or a picture equal to it byte by byte; tracked: the tracker
  * predicted the boxes; unchanged: the picture equals the last inferred one up to noise, whose boxes it repeats.

@@ -1,4 +1,4 @@
-import type { FrameChange } from '../core/frame.ts';
+import type { FrameChange, SceneShift } from '../core/frame.ts';
 import type { MonoMs, PtsUs } from '../core/units.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Placement } from '../geometry/placement.ts';
@@ -13,7 +13,7 @@ const HOST = 2;
 /** Places of a frame's numbers. */
 const META = placesOf([
   ...(['frame', 'ptsUs', 'width', 'height', 'captured', 'decoded', 'preprocessed', 'wallMs', 'change'] as const),
-  ...(['hashHigh', 'hashLow', 'scaleX', 'scaleY', 'offsetX', 'offsetY'] as const),
+  ...(['hashHigh', 'hashLow', 'scaleX', 'scaleY', 'offsetX', 'offsetY', 'shiftX', 'shiftY'] as const),
 ]);
 const META_FIELDS = Object.keys(META).length;
 /** Places of a view's numbers: its placement and its bounds. */
@@ -48,6 +48,8 @@ export interface SlotMeta {
   /** 96 bits of a hash of the model's input, as two whole numbers; zeros if it is not computed. */
   hashHigh: number;
   hashLow: number;
+  /** How far the camera has moved; zeros if nobody asks for it. */
+  shift: SceneShift;
 }
 
 const CHANGES: readonly FrameChange[] = ['changed', 'unchanged', 'without-input'];
@@ -269,6 +271,8 @@ export class SlotRing {
     m[at + META.hashHigh] = meta.hashHigh;
     m[at + META.hashLow] = meta.hashLow;
     m[at + META.wallMs] = meta.wallMs;
+    m[at + META.shiftX] = meta.shift.x;
+    m[at + META.shiftY] = meta.shift.y;
   }
 
   readMeta(slot: number): SlotMeta {
@@ -292,6 +296,7 @@ export class SlotRing {
       hashHigh: m[at + META.hashHigh]!,
       hashLow: m[at + META.hashLow]!,
       wallMs: m[at + META.wallMs]!,
+      shift: { x: m[at + META.shiftX]!, y: m[at + META.shiftY]! },
     };
   }
 

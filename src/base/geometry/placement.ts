@@ -64,6 +64,16 @@ export function placementOf(source: { width: number; height: number }, fit: Fit)
   return { scaleX: fit.width / source.width, scaleY: fit.height / source.height, offsetX: fit.x, offsetY: fit.y };
 }
 
+/** Returns the whole pixels of a picture on which a rectangle of the source lies. */
+export function placedOn(picture: { width: number; height: number }, source: Fit, placement: Placement): Fit {
+  const { scaleX, scaleY, offsetX, offsetY } = placement;
+  const x = Math.max(0, Math.round(source.x * scaleX + offsetX));
+  const y = Math.max(0, Math.round(source.y * scaleY + offsetY));
+  const right = Math.min(picture.width, Math.round((source.x + source.width) * scaleX + offsetX));
+  const bottom = Math.min(picture.height, Math.round((source.y + source.height) * scaleY + offsetY));
+  return { x, y, width: Math.max(1, right - x), height: Math.max(1, bottom - y) };
+}
+
 /** Returns the map that applies `first`, then `second`. */
 export function composePlacements(first: Placement, second: Placement): Placement {
   return {

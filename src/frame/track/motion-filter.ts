@@ -85,6 +85,12 @@ export class MotionFilter {
     }
   }
 
+  /** Moves the centre with the picture. */
+  shift(x: number, y: number): void {
+    this.#state[0] = this.#state[0]! + x;
+    this.#state[STRIDE] = this.#state[STRIDE]! + y;
+  }
+
   /** How uncertain the centre is: its standard deviation, x and y together, as a share of the object's size. */
   get spread(): number {
     return Math.sqrt(this.#state[2]! + this.#state[STRIDE + 2]!) / this.#size;

@@ -93,6 +93,15 @@ export class ObjectTrack {
     this.#filter.writeBox(this.predicted, 0);
   }
 
+  /** The camera has moved: all that is known of where it was moves along. */
+  shift(x: number, y: number): void {
+    this.seen = shifted(this.seen, x, y);
+    this.#filter.shift(x, y);
+    this.#filter.writeBox(this.predicted, 0);
+    this.#seenX += x;
+    this.#seenY += y;
+  }
+
   observe(detection: Detection, nowUs: number): void {
     this.seen = detection;
     this.#filter.correct(detection.box);
@@ -113,4 +122,10 @@ export class ObjectTrack {
     this.id = id;
     this.state = 'tracked';
   }
+}
+
+/** Returns a detection in a picture that has moved. */
+export function shifted(detection: Detection, x: number, y: number): Detection {
+  const [left, top, width, height] = detection.box;
+  return { ...detection, box: [left + x, top + y, width, height] };
 }

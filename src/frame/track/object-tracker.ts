@@ -1,8 +1,9 @@
 import type { Box, Detection } from '../../base/core/detection.ts';
+import { NO_SHIFT, type SceneShift } from '../../base/core/frame.ts';
 import { AssignmentSolver } from '../../base/geometry/assignment.ts';
 import { iouXywh, sharedArea } from '../../base/geometry/iou.ts';
 import { MediaTimeline } from './media-timeline.ts';
-import { ObjectTrack } from './object-track.ts';
+import { ObjectTrack, shifted } from './object-track.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions, type TrackOptions } from './track-options.ts';
 
 /** How well the tracker had predicted the newest frame that was inferred. */
@@ -75,6 +76,7 @@ export class ObjectTracker {
   #tracks: ObjectTrack[] = [];
   /** Reported detections of the newest inferred frame that belong to no track. */
   #strays: readonly Detection[] = [];
+  #shift = NO_SHIFT;
   #lastId = 0;
   #leastIou = 1;
   #quality: PredictionQuality = { tracks: 0, lost: 0, fresh: 0, leastIou: 1 };
@@ -99,11 +101,13 @@ export class ObjectTracker {
    * @param detections - boxes in source pixels, down to `lowScore`, in any order. Neither kept nor changed.
    * @param ptsUs - media time. Frames may be missing; a step back of more than `lostMs` (a looped source) ends all
    *   tracks.
+   * @param shift - how far the camera has moved, which moves all that it has seen.
    * @returns the detections with a score of at least `reportScore`, in the order given. Those of a confirmed track
    *   carry `trackId`: whole numbers from 1, never reused by one tracker.
    */
-  update(detections: readonly Detection[], ptsUs: number): Detection[] {
+  update(detections: readonly Detection[], ptsUs: number, shift: SceneShift = NO_SHIFT): Detection[] {
     this.#advanceTime(ptsUs);
+    this.#follow(shift);
     const sightings = detections.map((detection): Sighting => ({ detection, track: null }));
     const { highScore, lowScore, matchIou, lowMatchIou, newMatchIou } = this.#options;
     const strong = sightings.filter(({ detection }) => detection.score >= highScore && hasArea(detection));
@@ -148,8 +152,13 @@ export class ObjectTracker {
    *
    * @param picture - size in source pixels, to which boxes are clipped; an object that has left the picture is not returned.
    */
-  predict(ptsUs: number, picture: { readonly width: number; readonly height: number }): Detection[] {
+  predict(
+    ptsUs: number,
+    picture: { readonly width: number; readonly height: number },
+    shift: SceneShift = NO_SHIFT,
+  ): Detection[] {
     this.#advanceTime(ptsUs);
+    this.#follow(shift);
     const predicted: Detection[] = [...this.#strays];
     for (const track of this.#tracks) {
       if (
@@ -176,6 +185,14 @@ export class ObjectTracker {
     const oldestUs = this.#timeline.nowUs - this.#options.lostMs * 1000;
     this.#tracks = this.#tracks.filter((track) => track.lastUs >= oldestUs);
     for (const track of this.#tracks) track.predict(elapsedUs);
+  }
+
+  #follow(shift: SceneShift): void {
+    const [x, y] = [shift.x - this.#shift.x, shift.y - this.#shift.y];
+    this.#shift = shift;
+    if (x === 0 && y === 0) return;
+    for (const track of this.#tracks) track.shift(x, y);
+    this.#strays = this.#strays.map((stray) => shifted(stray, x, y));
   }
 
   /** Matches tracks with free sightings of their class for the largest sum of fits, all above `least`. Returns the unmatched tracks. */

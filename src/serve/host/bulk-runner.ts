@@ -7,6 +7,7 @@ import type { Runtime } from '../../frame/runtime/runtime.ts';
 import { StreamStages } from '../../frame/runtime/stages/stream-stages.ts';
 import { resolveStreamInput } from '../../frame/runtime/stream/stream-input.ts';
 import type { BulkWork, StreamInput } from '../../frame/runtime/stream/stream-port.ts';
+import { SceneSteps } from '../../frame/track/scene-steps.ts';
 import { parseStream } from '../../settings/config/parse-stream.ts';
 import { runToEnd } from './run-to-end.ts';
 
@@ -76,19 +77,26 @@ async function runStretch(
 /** Where second stages look, objects are tracked: what they were before, the frame in flight still has. */
 function bulkWork(
   { spec, scoreThreshold: reportScore }: Runtime,
-  { stages, scoreThreshold }: Stretch,
+  { stages, scoreThreshold, track }: Stretch,
   picture: StreamInput['picture'],
   take: (frame: StretchFrame) => Promise<unknown> | null,
 ): BulkWork {
-  if (stages.length === 0) return { scoreThreshold, isBackground: true, take };
+  const steps = new SceneSteps();
+  const common = { isBackground: true, isTrackedLater: track !== false };
+  if (stages.length === 0)
+    return {
+      ...common,
+      scoreThreshold,
+      take: (frame, { meta }) => take({ ...frame, moved: steps.to(meta.shift) }),
+    };
   return {
+    ...common,
     scoreThreshold: reportScore,
-    isBackground: true,
     stagesOf: (settings, classCount) => new StreamStages(() => stages, settings, classCount),
-    take: (frame, { rows, readings }) => {
+    take: (frame, { rows, readings, meta }) => {
       const raw = unpackRows(rows ?? new Float32Array(0), spec.classes, spec);
       const detections = raw.filter(({ score }) => score >= scoreThreshold);
-      return take({ ...frame, detections, picture, readings: readings ?? [] });
+      return take({ ...frame, detections, picture, readings: readings ?? [], moved: steps.to(meta.shift) });
     },
   };
 }

@@ -1,7 +1,7 @@
 /** Messages between the main thread and its lane and inference threads. Pixels stay in ring slots, except for pushed pictures. */
 
 import type { LaneSign } from '../../base/core/blind-sign.ts';
-import type { DropReason } from '../../base/core/frame.ts';
+import type { DropReason, SceneShift } from '../../base/core/frame.ts';
 import type { CompiledModel, ComputePrecision, ModelSpec } from '../../base/core/model.ts';
 import type { FramePicture } from '../../base/core/picture.ts';
 import type { SourceInput } from '../../base/core/source.ts';
@@ -67,9 +67,13 @@ export interface LaneStream extends ReadSettings, PaceSettings {
     /** Added to the times of the source; null: they begin behind `lastUs`. */
     readonly shiftUs: number | null;
   };
+  /** Of the newest frame so far. */
+  readonly shift: SceneShift;
   readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   /** Compares each picture with the last changed one; null: every picture counts as changed. */
   readonly changeGate: { readonly lookEveryMs: number; readonly minLevels: number } | null;
+  /** Finds how the camera moves. */
+  readonly findsShift: boolean;
   /** Makes the input of unchanged pictures, too, because not every model of the stream repeats results. */
   readonly keepsInput: boolean;
   /** Computes the hash of each model input. */
@@ -81,7 +85,7 @@ export interface LaneStream extends ReadSettings, PaceSettings {
 }
 
 /** What a lane can change while it reads. */
-export type LaneTuning = PaceSettings & Pick<LaneStream, 'changeGate' | 'keepsInput'>;
+export type LaneTuning = PaceSettings & Pick<LaneStream, 'changeGate' | 'findsShift' | 'keepsInput'>;
 
 export type ToLane =
   | { readonly type: 'open'; readonly stream: LaneStream }

@@ -2,6 +2,7 @@ import { inputLine } from '../../../after/sinks/result-line.ts';
 import { unpackDetections } from '../../../base/core/detection.ts';
 import { SightlineError } from '../../../base/errors/sightline-error.ts';
 import { StreamAnalytics } from '../../../frame/runtime/stream/stream-analytics.ts';
+import { SceneSteps } from '../../../frame/track/scene-steps.ts';
 import type { JobOrder } from '../../../wire/protocol/fleet.ts';
 import { AtomicFile } from './atomic-file.ts';
 import { AtomicTable } from './atomic-table.ts';
@@ -69,6 +70,7 @@ class SegmentJoiner {
   readonly #file: AtomicFile;
   readonly #table: AtomicTable | null;
   readonly #analytics: StreamAnalytics;
+  readonly #steps = new SceneSteps();
   readonly #stream: string;
   /** Null without second stages. */
   readonly #stages: ReplayedStages | null;
@@ -109,10 +111,10 @@ class SegmentJoiner {
   }
 
   async add(segmentFrame: SegmentFrame, signal: AbortSignal): Promise<void> {
-    const { ptsUs, width, height, rows, extras } = segmentFrame;
+    const { ptsUs, width, height, rows, extras, moved } = segmentFrame;
     const boxes = unpackDetections(rows, this.#classes);
     const raw = extras.length === 0 ? boxes : boxes.map((box, i) => ({ ...box, ...extras[i] }));
-    const tracked = this.#analytics.update({ ptsUs, width, height }, raw).detections;
+    const tracked = this.#analytics.update({ ptsUs, width, height, shift: this.#steps.by(moved) }, raw).detections;
     const detections = this.#stages?.dress(segmentFrame, tracked) ?? tracked;
     const frame = this.#frames * this.#every;
     this.#frames += 1;

@@ -3,6 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { DETECTION_COLUMNS, extrasOf } from '../../../base/core/detection.ts';
+import type { SceneShift } from '../../../base/core/frame.ts';
 import type { PtsUs } from '../../../base/core/units.ts';
 import { isMissing, openGiven } from '../../../base/disk/given-file.ts';
 import { type FileLine, readLines } from '../../../base/disk/read-lines.ts';
@@ -39,6 +40,8 @@ export interface SegmentFrame {
   /** Size of the full picture, and what second stages found in its crops; null and none if they looked at nothing. */
   readonly picture: { readonly width: number; readonly height: number } | null;
   readonly readings: readonly CropReading[];
+  /** How far the scene went since the frame before because the camera moved; absent if it did not. Not known of the first frame of a segment. */
+  readonly moved?: SceneShift | undefined;
 }
 
 /** Writes the results of one segment: a header, a line of numbers for each frame, and a last line with a checksum. */
@@ -58,16 +61,15 @@ export class SegmentWriter {
   }
 
   /** @returns a promise to await before the next frame; null if there is none. */
-  add({ ptsUs, width, height, detections, picture, readings = [] }: StretchFrame): Promise<void> | null {
+  add({ ptsUs, width, height, detections, picture, readings = [], moved }: StretchFrame): Promise<void> | null {
     this.frames += 1;
     const numbers: number[] = [ptsUs, width, height];
     for (const { box, score, classId } of detections) numbers.push(...box, score, classId);
     const extras = detections.map(extrasOf);
     const hasExtras = extras.some((extra) => Object.keys(extra).length > 0);
     const looks = { picture, readings: readings.map((reading) => ({ ...reading, rows: [...reading.rows] })) };
-    return this.#line(
-      JSON.stringify([...numbers, ...(hasExtras ? [extras] : []), ...(readings.length === 0 ? [] : [looks])]),
-    );
+    const more = [...(hasExtras ? [extras] : []), ...(moved === undefined ? [] : [{ moved }])];
+    return this.#line(JSON.stringify([...numbers, ...more, ...(readings.length === 0 ? [] : [looks])]));
   }
 
   /** @throws SINK_FAILED, after which nothing is left on disk. */
@@ -171,9 +173,11 @@ export class SegmentReader {
 const FRAME = {
   parse(
     value: unknown,
-  ): { readonly numbers: readonly number[] } & Pick<SegmentFrame, 'extras' | 'picture' | 'readings'> {
+  ): { readonly numbers: readonly number[] } & Pick<SegmentFrame, 'extras' | 'picture' | 'readings' | 'moved'> {
     const hasLooks = Array.isArray(value) && Object.hasOwn(Object(value.at(-1)), 'readings');
     const { picture, readings } = hasLooks ? (value.pop() as WrittenLooks) : { picture: null, readings: [] };
+    const hasMoved = Array.isArray(value) && Object.hasOwn(Object(value.at(-1)), 'moved');
+    const { moved } = hasMoved ? (value.pop() as Pick<SegmentFrame, 'moved'>) : {};
     const extras = Array.isArray(value) && Array.isArray(value.at(-1)) ? value.pop() : [];
     const isFrame =
       Array.isArray(value) &&
@@ -184,7 +188,13 @@ const FRAME = {
     // JSON has no NaN, which fills the rows of a vector.
     const rowsOf = (rows: readonly (number | null)[]) => Float32Array.from(rows, (number) => number ?? Number.NaN);
     const read = readings.map((reading) => ({ ...reading, rows: rowsOf(reading.rows) }));
-    return { numbers: value as readonly number[], extras, picture, readings: read };
+    return {
+      numbers: value as readonly number[],
+      extras,
+      picture,
+      readings: read,
+      ...(moved === undefined ? {} : { moved }),
+    };
   },
 };
 

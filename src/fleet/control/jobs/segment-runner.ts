@@ -1,4 +1,4 @@
-import type { PublishedFrame } from '../../../base/core/frame.ts';
+import type { PublishedFrame, SceneShift } from '../../../base/core/frame.ts';
 import type { SourceWindow } from '../../../base/core/source.ts';
 import type { CropReader } from '../../../frame/runtime/stages/look-group.ts';
 import type { CropReading } from '../../../frame/runtime/stream/in-flight-frame.ts';
@@ -25,6 +25,8 @@ export interface StretchFrame extends Pick<PublishedFrame, 'ptsUs' | 'width' | '
   readonly picture?: { readonly width: number; readonly height: number } | null;
   /** What they found in this frame. */
   readonly readings?: readonly CropReading[];
+  /** As in `SegmentFrame`. */
+  readonly moved?: SceneShift | undefined;
 }
 
 export interface StretchSummary {

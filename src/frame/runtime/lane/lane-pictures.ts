@@ -5,6 +5,7 @@ import type { Rect } from '../../../base/geometry/views.ts';
 import type { FromLane, LaneStream, LaneTuning } from '../../../wire/protocol/threads.ts';
 import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import { BlindSigns, SAMPLE_EVERY_MS, type SeenSign } from '../../preprocess/blind-signs.ts';
+import type { PicturePart } from '../../preprocess/camera-motion.ts';
 import { PictureSampler } from '../../preprocess/picture-sampler.ts';
 import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
 import { isSameSize, type LaneViews } from './lane-views.ts';
@@ -131,10 +132,8 @@ export class LanePictures {
   /** A source that changes its size lies elsewhere in the written picture. */
   #samplerFor(header: FrameHeader): PictureSampler {
     if (this.#sampler === null || !isSameSize(this.#sampler.header, header)) {
-      const areas = pictureAreas(this.#stream, this.#views, header);
-      const largest = areas.reduce((most, area) => (sizeOf(area) > sizeOf(most) ? area : most));
-      const { width: rowPx } = this.#stream.picture ?? this.#stream.spec.input;
-      this.#sampler = { header, sampler: new PictureSampler(rowPx, largest) };
+      const { rowPx, area } = largestPart(this.#stream, this.#views, header);
+      this.#sampler = { header, sampler: new PictureSampler(rowPx, area) };
     }
     return this.#sampler.sampler;
   }
@@ -203,4 +202,19 @@ export function pictureAreas(
   if (views !== null) return views.areas(header);
   const { canvas, content } = canvasFit(stream, header);
   return [fitOnTarget(content, canvas)];
+}
+
+/** Returns where the largest part of the source lies in the picture that ffmpeg writes, and at which scale. */
+export function largestPart(
+  stream: Pick<LaneStream, 'picture' | 'spec'>,
+  views: LaneViews | null,
+  header: FrameHeader,
+): PicturePart {
+  const { canvas, content } = canvasFit(stream, header);
+  const areas = pictureAreas(stream, views, header);
+  const view = areas.reduce((most, area, i) => (sizeOf(area) > sizeOf(areas[most]!) ? i : most), 0);
+  // Where ffmpeg makes the inputs, each view has a scale of its own.
+  const placed = stream.picture === null && views !== null ? views.placed(header)[view]!.placement : null;
+  const { scaleX, scaleY } = placed ?? placementOf(header, content);
+  return { rowPx: canvas.width, area: areas[view]!, scaleX, scaleY };
 }

@@ -4,6 +4,7 @@ import { changeGateOf, type SkipConfig } from '../../../settings/config/skip.ts'
 import { LANE_KEYS, type StreamConfig, tapsPackets } from '../../../settings/config/stream.ts';
 import type { LaneSettings, LaneStream, LaneTuning } from '../../../wire/protocol/threads.ts';
 import { sourceScheme } from '../../source/parse-source.ts';
+import { isTracked } from './stream-analytics.ts';
 import { isPaced } from './stream-input.ts';
 
 /** Another model that shares a stream's frames, and the frames that a stream with its settings skips. */
@@ -26,7 +27,7 @@ export interface Arrangement extends Models {
 }
 
 /** What a lane makes of a frame beyond the input of the stream's own model. */
-export interface SharedFrames extends Pick<LaneStream, 'changeGate' | 'keepsInput'> {
+export interface SharedFrames extends Pick<LaneStream, 'changeGate' | 'findsShift' | 'keepsInput'> {
   /** Model with another input, which is made as well; null if there is none. */
   readonly second: ModelSpec | null;
 }
@@ -36,13 +37,15 @@ type SpecOf = (instance: string) => ModelSpec;
 /** Returns what the frames must hold, so that both models of an arrangement can infer them. */
 export function sharedFrames({ config, instance, beside }: Arrangement, specOf: SpecOf): SharedFrames {
   const own = changeGateOf(config.skip);
-  if (beside === null) return { second: null, changeGate: own, keepsInput: false };
+  const findsShift = isTracked(config);
+  if (beside === null) return { second: null, changeGate: own, findsShift, keepsInput: false };
   const other = changeGateOf(beside.skip);
   const spec = specOf(beside.instance);
   const isSameInput = inputKey(specOf(instance)) === inputKey(spec);
   return {
     second: isSameInput ? null : spec,
     changeGate: own ?? other,
+    findsShift,
     // The one without a gate infers unchanged pictures.
     keepsInput: (own === null) !== (other === null),
   };
@@ -58,8 +61,8 @@ export function pixelKey({ config, instance }: Arrangement, specOf: SpecOf): str
 
 /** Returns what a lane does for an arrangement that it may be able to change while it reads. */
 export function laneTuning(arrangement: Arrangement, specOf: SpecOf): LaneTuning {
-  const { changeGate, keepsInput } = sharedFrames(arrangement, specOf);
-  return { ...settingsOf(arrangement.config, LANE_KEYS.pace), changeGate, keepsInput };
+  const { changeGate, findsShift, keepsInput } = sharedFrames(arrangement, specOf);
+  return { ...settingsOf(arrangement.config, LANE_KEYS.pace), changeGate, findsShift, keepsInput };
 }
 
 /** Returns the settings of these keys; null for those that are absent. */

@@ -15,7 +15,7 @@ export function laneStream(
   { spec, hashesInput }: Pick<StreamModel, 'spec' | 'hashesInput'>,
   ring: StreamRing,
   place: StreamPlace,
-  { second, changeGate, keepsInput }: SharedFrames,
+  { second, changeGate, findsShift, keepsInput }: SharedFrames,
 ): LaneStream {
   const { policy, picture, bulk } = input;
   const { hwaccel, decode, decodeThreads } = config;
@@ -39,8 +39,10 @@ export function laneStream(
     firstFrame: place.nextFrame,
     mediaTime: place.mediaTime(policy),
     after: policy === 'live' ? null : place.after,
+    shift: place.shift,
     preview,
     changeGate,
+    findsShift: findsShift || bulk?.isTrackedLater === true,
     keepsInput,
     hashesInput,
     tapsPackets: bulk === undefined && tapsPackets(config),
@@ -63,5 +65,5 @@ export function tunableOf(
   const rate = policy === 'live' && takesCommands(ffmpegMajor) ? (['every', 'maxFps'] as const) : [];
   // Where sharp makes the input, a frame that the old gate called unchanged has none, and the new settings may need it.
   const gate = picture === null ? (['changeGate', 'keepsInput'] as const) : [];
-  return new Set([...rate, ...gate, 'staleMs', 'openTimeoutMs', 'signs', 'masks']);
+  return new Set([...rate, ...gate, 'staleMs', 'openTimeoutMs', 'signs', 'masks', 'findsShift']);
 }

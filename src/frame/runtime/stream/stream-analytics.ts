@@ -1,5 +1,5 @@
 import type { Detection } from '../../../base/core/detection.ts';
-import type { PublishedFrame, ZoneCount } from '../../../base/core/frame.ts';
+import type { PublishedFrame, SceneShift, ZoneCount } from '../../../base/core/frame.ts';
 import { TRACK_DEFAULTS } from '../../../base/core/track-defaults.ts';
 import { ruleNeedsTracks } from '../../../settings/config/event-rules.ts';
 import { changeGateOf, detectEveryOf } from '../../../settings/config/skip.ts';
@@ -17,6 +17,8 @@ export interface AnalysedFrame {
   readonly width: number;
   readonly height: number;
   readonly ptsUs: number;
+  /** Absent: the camera does not move. */
+  readonly shift?: SceneShift;
 }
 
 /** What they add to a frame. Without lines there are no `crossings`, without zones no `zones`. */
@@ -77,14 +79,14 @@ export class StreamAnalytics {
     if (!this.#isTracking || this.#tracker === null)
       return { detections: raw.filter(({ score }) => score >= this.reportScore) };
     this.#tracker.options = this.#options;
-    return this.#count(frame, this.#tracker.update(raw, frame.ptsUs));
+    return this.#count(frame, this.#tracker.update(raw, frame.ptsUs, frame.shift));
   }
 
   /** As `update`, with predicted detections, for a frame that was not inferred. Needs a tracker. */
   predict(frame: AnalysedFrame): AnalysedResult {
     if (this.#tracker === null) throw new RangeError('a stream without a tracker cannot predict boxes');
     this.#tracker.options = this.#options;
-    return this.#count(frame, this.#tracker.predict(frame.ptsUs, frame));
+    return this.#count(frame, this.#tracker.predict(frame.ptsUs, frame, frame.shift));
   }
 
   #count(frame: AnalysedFrame, detections: readonly Detection[]): AnalysedResult {

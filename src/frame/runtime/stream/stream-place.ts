@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { NO_SHIFT } from '../../../base/core/frame.ts';
 import type { SlotMeta } from '../../../base/flow/slot-ring.ts';
 import type { StreamConfig } from '../../../settings/config/stream.ts';
 import type { LaneStream } from '../../../wire/protocol/threads.ts';
@@ -16,6 +17,8 @@ export class StreamPlace {
   #shiftUs = 0;
   /** Size of the newest frame, in source pixels; null before the first. */
   size: { readonly width: number | null; readonly height: number | null } = { width: null, height: null };
+  /** How far the camera had moved in the newest frame. */
+  shift = NO_SHIFT;
   /** Frames since the start of a file; null if others are taken now. */
   #frames: number | null = 0;
   #isAtStart = true;
@@ -33,11 +36,12 @@ export class StreamPlace {
   }
 
   /** @param every - only each n-th frame is taken. */
-  onFrame(meta: Pick<SlotMeta, 'frame' | 'ptsUs' | 'width' | 'height'>, every: number): void {
+  onFrame(meta: Pick<SlotMeta, 'frame' | 'ptsUs' | 'width' | 'height' | 'shift'>, every: number): void {
     this.nextFrame = meta.frame + every;
     this.#stepUs = meta.ptsUs - this.#lastPtsUs;
     this.#lastPtsUs = meta.ptsUs;
     this.size = meta;
+    this.shift = meta.shift;
     this.#isAtStart = false;
     if (this.#frames !== null) this.#frames += 1;
   }

@@ -24,6 +24,8 @@ export interface BulkWork {
   readonly scoreThreshold: number;
   /** Lowers the priority of its ffmpeg, since the host has live streams as well. */
   readonly isBackground: boolean;
+  /** Its boxes get tracks later, so how the camera moves is found though the stream itself is not tracked. */
+  readonly isTrackedLater?: boolean;
   /**
    * Receives the results, in order, instead of sinks and listeners.
    *

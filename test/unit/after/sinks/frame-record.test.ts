@@ -57,6 +57,19 @@ describe('the record of an item', () => {
     expect(await all(again)).toEqual([frame(0), frame(1), frame(2)]);
   });
 
+  it('keeps how the camera moved, with and without what other tasks add', async () => {
+    const moved = { x: 1 / 3, y: -2 };
+    const entries = [
+      { ...frame(0), moved },
+      { ...frame(1), moved, detections: [{ ...frame(0).detections[0]!, angle: 3 }] },
+      { ...frame(2), moved, detections: [] },
+    ];
+    const record = await open();
+    for (const entry of entries) record.add(entry);
+    await record.close(null);
+    expect(await all(record)).toEqual(entries);
+  });
+
   it('keeps masks, key points and angles, attributes, and the label of what a second stage found', async () => {
     const [first, second] = frame(0).detections as [Detection, Detection];
     const mask = { size: [480, 640], counts: 'abc' } as const;

@@ -125,6 +125,7 @@ describe('SlotRing', () => {
       change: fc.constantFrom('changed', 'unchanged', 'without-input'),
       hashHigh: fc.nat({ max: 2 ** 48 - 1 }),
       hashLow: fc.nat({ max: 2 ** 48 - 1 }),
+      shift: fc.record({ x: number, y: number }),
     });
     const ring = SlotRing.create(SHAPE);
     fc.assert(

@@ -414,6 +414,48 @@ describe('options', () => {
   });
 });
 
+describe('a camera that moves', () => {
+  /** It jumps by several widths of an object. */
+  const cameraAt = (frame: number) => ({ x: frame < 10 ? 0 : 170, y: frame < 10 ? 0 : -90 });
+  const inView = (detection: Detection, { x, y }: { x: number; y: number }): Detection => {
+    const [left, top, width, height] = detection.box;
+    return { ...detection, box: [left + x, top + y, width, height] };
+  };
+  const people = (k: number) => [personAt(200 + 3 * k, 300), personAt(250, 300)];
+
+  it('takes along what is seen, if it is known how far', () => {
+    const known = new ObjectTracker(SURE);
+    const unknown = new ObjectTracker(SURE);
+    const ids = [known, unknown].map((tracker) =>
+      Array.from({ length: 20 }, (_, k) => {
+        const shift = cameraAt(k);
+        const boxes = people(k).map((person) => inView(person, shift));
+        return idsOf(tracker.update(boxes, k * FRAME_US, ...(tracker === known ? [shift] : [])));
+      }),
+    );
+    expect(ids[0]!.at(-1)).toEqual([1, 2]);
+    expect(ids[1]!.at(-1)).not.toEqual([1, 2]);
+  });
+
+  it('takes along what is hidden just then', () => {
+    const tracker = new ObjectTracker(SURE);
+    const found = Array.from({ length: 25 }, (_, k) => {
+      const boxes = k >= 8 && k < 16 ? [] : [inView(personAt(200 + 3 * k, 300), cameraAt(k))];
+      return idsOf(tracker.update(boxes, k * FRAME_US, cameraAt(k)));
+    });
+    expect(found.at(-1)).toEqual([1]);
+  });
+
+  it('takes along predicted boxes, and detections without a track', () => {
+    const tracker = new ObjectTracker(SURE);
+    const weak = personAt(500, 200, { score: 0.35 });
+    run(tracker, 5, () => [personAt(100, 200), weak]);
+    const predicted = tracker.predict(5 * FRAME_US, { width: 640, height: 360 }, { x: 20, y: 10 });
+    const at = (detection: Detection) => inView(detection, { x: 20, y: 10 }).box;
+    expect(predicted.map(({ box }) => box.map(Math.round))).toEqual([at(weak), at(personAt(100, 200))]);
+  });
+});
+
 describe('prediction of frames that are not inferred', () => {
   const PICTURE = { width: 640, height: 360 };
 

@@ -277,6 +277,7 @@ describe('a change in place', () => {
     every: 1,
     maxFps: null,
     changeGate: null,
+    findsShift: false,
     keepsInput: false,
     staleMs: 3000,
     openTimeoutMs: 10_000,
@@ -305,14 +306,18 @@ describe('a change in place', () => {
     ['which signs are looked for', { signs: ['black'] }, [{ ...ALL, signs: ['black'] }]],
     ['masks', { masks: [MASK] }, [{ ...ALL, masks: [{ ...MASK, fill: 'black' }] }]],
     ['what only other kinds of sources have', { transport: 'udp', insecureTls: true }, []],
-    ['tracking between', { skip: { trackBetween: 4 } }, []],
-    ['the tracker', { track: { highScore: 0.4 } }, []],
-    ['zones', { zones: [zone] }, []],
-    ['lines', { lines: [{ id: 'l', from: [0, 0], to: [1, 0] }] }, []],
+    ['tracking between', { skip: { trackBetween: 4 } }, [{ ...ALL, findsShift: true }]],
+    ['the tracker', { track: { highScore: 0.4 } }, [{ ...ALL, findsShift: true }]],
+    ['zones', { zones: [zone] }, [{ ...ALL, findsShift: true }]],
+    ['lines', { lines: [{ id: 'l', from: [0, 0], to: [1, 0] }] }, [{ ...ALL, findsShift: true }]],
     ['targets', { target: { fps: 5, latencyMs: 100 } }, []],
     ['its share', { priority: 4, weight: 3, queueSize: 5, maxAgeMs: 100 }, []],
     ['what it has already', { source: SOURCE, every: 1, skip: {}, region: undefined }, []],
-    ['all of these', { maxFps: 7, every: 2, zones: [zone], track: true, weight: 2 }, [{ ...ALL, maxFps: 7, every: 2 }]],
+    [
+      'all of these',
+      { maxFps: 7, every: 2, zones: [zone], track: true, weight: 2 },
+      [{ ...ALL, maxFps: 7, every: 2, findsShift: true }],
+    ],
   ])('of %s keeps the connection', async (_, patch, tuned) => {
     const rig = await StreamRig.open({ policy: 'live' });
     rig.frame();

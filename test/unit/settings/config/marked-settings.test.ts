@@ -188,7 +188,7 @@ describe('a setting of a stream', () => {
     const rest = { ffmpeg: null, preview: null, hashesInput: false } as never;
     const input = { source: null, imagePaths: null, label: 'a', policy: 'file', picture: null } as const;
     const place = { nextFrame: 0, mediaTime: () => null, after: null } as never;
-    const shared = { second: null, changeGate: null, keepsInput: false };
+    const shared = { second: null, changeGate: null, findsShift: false, keepsInput: false };
     keys.push('madeUp');
     try {
       const message = laneStream(withSetting('madeUp'), input, rest, rest, { handle: null } as never, place, shared);

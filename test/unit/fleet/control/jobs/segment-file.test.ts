@@ -67,6 +67,27 @@ describe('a segment result', () => {
     expect([...frames[2]!.rows.subarray(6)]).toEqual([...place, score, classId]);
   });
 
+  it('keeps how the camera moved, beside whatever else a frame has', async () => {
+    const moved = { x: 1 / 3, y: -2 };
+    const crop = { x: 1, y: 2, width: 3, height: 4, pictureWidth: 640 };
+    const looks = {
+      picture: { width: 640, height: 360 },
+      readings: [{ stage: 'colour', crop, rows: Float32Array.of(1) }],
+    };
+    const writer = await SegmentWriter.create(path, HEADER, results);
+    await writer.add({ ...frameOf(0, [box(0)]), moved });
+    await writer.add({ ...frameOf(1, [{ ...box(0), angle: 5 }]), moved, ...looks });
+    await writer.add({ ...frameOf(2, []), moved: undefined });
+    await writer.commit();
+    const { frames } = await readAll();
+    expect(frames.map((frame) => frame.moved)).toEqual([moved, moved, undefined]);
+    expect(frames.map(({ rows, extras, readings }) => [rows.length, extras.length, readings.length])).toEqual([
+      [6, 0, 0],
+      [6, 1, 1],
+      [0, 0, 0],
+    ]);
+  });
+
   it('keeps what second stages found in crops, also the empty places of a vector', async () => {
     const crop = { x: 1, y: 2, width: 3, height: 4, pictureWidth: 640 };
     const readings = [

@@ -19,6 +19,7 @@ function rig(every = 1, more: object = {}) {
     picture: null,
     every,
     firstFrame: 0,
+    shift: { x: 0, y: 0 },
     mediaTime: { lastUs: 0, shiftUs: 0 },
     changeGate: null,
     hashesInput: false,
@@ -81,6 +82,78 @@ it('masks apply from the next picture on: one that is complete has the old ones,
   expect(deliver()).toEqual([200, 0]);
   frames.tune({ ...frames.stream, masks: [] } as LaneStream);
   expect(deliver()).toEqual([200, 200]);
+});
+
+describe('a camera that moves', () => {
+  const [WIDTH, HEIGHT] = [160, 90];
+  /** A picture of stripes of all widths, seen from a place. */
+  const paint = (pixels: Uint8Array, at: number): void => {
+    for (let i = 0; i < WIDTH * HEIGHT; i++) {
+      const [x, y] = [(i % WIDTH) + at, Math.floor(i / WIDTH)];
+      pixels.fill(128 + 60 * Math.sin(x * x * 0.003) + 60 * Math.sin(y * y * 0.005), 3 * i, 3 * i + 3);
+    }
+  };
+  const moving = (more: object) => {
+    const ring = SlotRing.create({ slots: 2, inputBytes: WIDTH * HEIGHT * 3, pictureBytes: 0 });
+    const spec = { input: { width: WIDTH, height: HEIGHT, resize: { mode: 'stretch' } } };
+    const { frames } = rig(1, { ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, ...more });
+    let ptsUs = 0;
+    const show = (at: number, size = { width: 2 * WIDTH, height: 2 * HEIGHT }): void => {
+      ptsUs += 40_000;
+      frames.onHeader({ ptsUs: ptsUs as PtsUs, ...size });
+      const pixels = frames.assembler.nextBuffer()!;
+      paint(pixels, at);
+      frames.assembler.onBytes(pixels.length);
+    };
+    const shift = () => {
+      const slot = ring.take();
+      const { x, y } = ring.readMeta(slot).shift;
+      ring.release(slot);
+      return [Math.round(x / 4) * 4, Math.round(y / 4) * 4];
+    };
+    return { frames, show, shift };
+  };
+
+  it('moves the scene of each frame, in source pixels, also while there is no room for a frame', () => {
+    const { show, shift } = moving({ findsShift: true });
+    show(0);
+    show(10);
+    // Both slots are held.
+    show(20);
+    expect([shift(), shift()]).toEqual([
+      [0, 0],
+      [-20, 0],
+    ]);
+    show(20);
+    expect(shift()).toEqual([-40, 0]);
+  });
+
+  it('goes on from where an earlier lane was, and a picture of another size is compared with none', () => {
+    const { show, shift } = moving({ findsShift: true, shift: { x: 100, y: 40 } });
+    show(0);
+    expect(shift()).toEqual([100, 40]);
+    show(10, { width: WIDTH, height: HEIGHT });
+    expect(shift()).toEqual([100, 40]);
+    show(0, { width: WIDTH, height: HEIGHT });
+    expect(shift()).toEqual([112, 40]);
+  });
+
+  it('is followed only while somebody asks for it', () => {
+    const { frames, show, shift } = moving({ findsShift: false });
+    show(0);
+    show(10);
+    expect([shift(), shift()]).toEqual([
+      [0, 0],
+      [0, 0],
+    ]);
+    frames.tune({ ...frames.stream, findsShift: true } as LaneStream);
+    show(10);
+    show(20);
+    expect([shift(), shift()]).toEqual([
+      [0, 0],
+      [-20, 0],
+    ]);
+  });
 });
 
 describe('frames that were shed', () => {

@@ -34,6 +34,7 @@ class Camera {
       picture: null,
       every: 1,
       firstFrame: 0,
+      shift: { x: 0, y: 0 },
       mediaTime: { lastUs: 0, shiftUs: 0 },
       changeGate: null,
       hashesInput: false,

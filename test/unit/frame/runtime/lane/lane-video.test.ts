@@ -58,6 +58,7 @@ describe.skipIf(!hasProc)('a file that delivers no frames (needs /proc)', () => 
       staleMs: 1000,
       openTimeoutMs: 1000,
       firstFrame: 0,
+      shift: { x: 0, y: 0 },
       mediaTime: { lastUs: 0, shiftUs: 0 },
       isBackground: false,
       changeGate: null,

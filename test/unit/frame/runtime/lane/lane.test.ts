@@ -47,6 +47,7 @@ describe('a lane with a stream whose code throws', () => {
       staleMs: 3000,
       openTimeoutMs: 9000,
       firstFrame: 0,
+      shift: { x: 0, y: 0 },
       mediaTime: { lastUs: 0, shiftUs: 0 },
       after: null,
       isBackground: false,

@@ -4,7 +4,13 @@ import { StreamPlace } from '../../../../../src/frame/runtime/stream/stream-plac
 
 function read(place: StreamPlace, ptsUs: readonly number[]): void {
   for (const time of ptsUs) {
-    const meta = { frame: place.nextFrame, ptsUs: time as SlotMeta['ptsUs'], width: 64, height: 48 };
+    const meta = {
+      frame: place.nextFrame,
+      ptsUs: time as SlotMeta['ptsUs'],
+      width: 64,
+      height: 48,
+      shift: { x: 0, y: 0 },
+    };
     place.onFrame(meta, 1);
   }
 }
