@@ -5,7 +5,7 @@ import { Incidents } from '../../base/flow/incidents.ts';
 import { unlessAborted } from '../../base/flow/unless-aborted.ts';
 import { comparisonText, type EngineChoice } from '../../network/store/engine-choices.ts';
 import type { DecoderConfig } from '../../settings/config/decoder-config.ts';
-import { type EngineName, enginesThat, factsOf, type Provider } from '../../settings/config/engines.ts';
+import { type EngineName, factsOf } from '../../settings/config/engines.ts';
 import { type PreviewConfig, previewConfig } from '../../settings/config/gateway.ts';
 import type { ModelConfig } from '../../settings/config/model-config.ts';
 import type { EngineInfo, EngineRequest } from '../../wire/protocol/threads.ts';
@@ -34,28 +34,6 @@ export interface OpenOptions extends EngineOptions {
   readonly incidents?: Incidents | undefined;
 }
 
-/** @throws CONFIG_INVALID if the settings do not fit the configured engine. */
-function checkEngine({ engine, provider, threads = 1 }: ModelConfig): void {
-  if (engine === 'auto') return;
-  const facts = factsOf(engine);
-  if (facts.providers !== null && !facts.providers.includes(provider))
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `model.provider: engine ${engine} supports ${facts.providers.join(', ')}, received ${provider}${ownerText(provider)}`,
-    );
-  if (facts.threads === 'one' && threads > 1)
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `model.threads: engine ${engine} has one, received ${threads}. For another GPU, run another process of ` +
-        'sightline with another CUDA_VISIBLE_DEVICES',
-    );
-}
-
-function ownerText(provider: Provider): string {
-  const owners = enginesThat(({ providers }) => providers?.includes(provider) === true);
-  return owners.length === 1 ? `, a device of engine ${owners[0]!}` : '';
-}
-
 /** Default number of lane threads. */
 export function defaultLanes(): number {
   return Math.max(1, Math.floor(availableParallelism() / 2));
@@ -74,7 +52,6 @@ async function open(given: OpenOptions): Promise<Runtime> {
   const { incidents = new Incidents(given.onNotice), signal } = given;
   const { preview = previewConfig.parse({}), sinks = NO_OUTLET } = given;
   const options = { ...given, preview, sinks, onDamaged: damageTo(incidents) };
-  checkEngine(options.model);
   const ffmpeg = options.ffmpeg ?? (await openFfmpeg(options.environment, options.onNotice, options.decoder));
   return onFirstEngine(options, (engine, choice) => {
     signal?.throwIfAborted();

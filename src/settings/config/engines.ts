@@ -84,6 +84,42 @@ export function enginesThat(are: (facts: EngineFacts) => boolean): readonly Engi
   return ENGINE_NAMES.filter((name) => are(FACTS[name]));
 }
 
+/** What of a model's settings its engine does not take, and what it takes instead. */
+export interface EngineFault {
+  readonly key: 'provider' | 'precision' | 'threads';
+  /** To follow "expected". */
+  readonly limit: string;
+}
+
+/** Returns what an engine does not take, whatever this machine has. */
+export function engineFaults(
+  engine: EngineName,
+  { provider, precision, threads }: { provider: Provider; precision: ComputePrecision | 'auto'; threads: number },
+): EngineFault[] {
+  const { providers, precisions, network, threads: most } = factsOf(engine);
+  const faults: EngineFault[] = [];
+  const ofEngine = (key: EngineFault['key'], limit: string, others: readonly EngineName[] = []): void => {
+    const have = others.length === 1 ? 'engine' : 'engines';
+    const owners = others.length === 0 ? '' : ` (${have} with it: ${others.join(', ')})`;
+    faults.push({ key, limit: `${limit} with engine ${engine}${owners}` });
+  };
+  if (providers?.includes(provider) === false)
+    ofEngine(
+      'provider',
+      providers.join(', '),
+      enginesThat((facts) => facts.providers?.includes(provider) === true),
+    );
+  if (network !== null && precision !== 'auto' && !precisions.includes(precision))
+    ofEngine(
+      'precision',
+      ['auto', ...precisions].join(', '),
+      enginesThat((facts) => facts.precisions.includes(precision)),
+    );
+  if (most === 'one' && threads > 1)
+    ofEngine('threads', '1, and for another GPU another process with another CUDA_VISIBLE_DEVICES,');
+  return faults;
+}
+
 export function isQuantised(engine: EngineName): engine is QuantisedEngine {
   return factsOf(engine).network?.quantisers !== undefined;
 }
