@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FeedSocket } from '../../../support/feed-socket.ts';
-import { openGateway } from '../../../support/open-gateways.ts';
+import { openGateway, openWholeGateway } from '../../../support/open-gateways.ts';
 import { publishedFrame, RuntimeDouble } from '../../../support/runtime-double.ts';
 
 /** Large enough to fill the kernel's buffers, some megabytes, with a few dozen pictures. */
@@ -40,12 +40,13 @@ describe('a slow client', () => {
 
   it('keeps the order of events and loses the oldest when there are too many', async () => {
     const port = new RuntimeDouble(['gate']);
-    const { url } = await openGateway(port, { maxBufferedBytes: 64 * 1024 });
+    const { url } = await openWholeGateway(port, { maxBufferedBytes: 64 * 1024 });
     const client = await FeedSocket.open(url);
     client.say({ type: 'subscribe', topics: ['events', 'stats'] });
     await client.settle();
 
     client.socket.pause();
+    // More than a history in memory holds, so it has one of its own.
     const padding = 'x'.repeat(40_000);
     const total = 800;
     for (let i = 0; i < total; i += 1) {
