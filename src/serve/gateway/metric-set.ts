@@ -14,7 +14,7 @@ export interface Buckets {
 
 /**
  * Writes metrics as the text format of Prometheus, anew at each scrape, so that a series that is not set again disappears. Its own few lines: the
- * usual library would hold up the main thread about twice as long (ADR 87).
+ * usual library would hold up the main thread about twice as long.
  */
 export class MetricSet {
   readonly contentType = 'text/plain; version=0.0.4; charset=utf-8';
