@@ -32,6 +32,8 @@ const LEAST_TEXTURE = 2;
 const LEAST_BLOCKS = 6;
 const AGREEING_SHARE = 0.5;
 const AGREEING_CELLS = 0.6;
+/** A row or column at the border that differs by no more levels belongs to a bar, such as of a letterbox, which stays where it is. */
+const BAR_LEVELS = 10;
 const LEAST_BLOCK_CELLS = (BLOCK * BLOCK) / 2;
 /** Share of all blocks that must fit better after a shift, and of those that tell, which may fit worse. */
 const MOVED_SHARE = 1 / 4;
@@ -67,6 +69,13 @@ interface Grid {
   readonly cells: Int16Array;
 }
 
+interface Span {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}
+
 /** In cells, and how badly it fits, in levels for each cell. */
 interface Shift {
   readonly right: number;
@@ -93,6 +102,8 @@ export class CameraMotion {
   readonly #counts: readonly Float64Array[];
   readonly #moves: Float64Array;
   readonly #unmoved: Float64Array;
+  /** What lies between bars, in cells. */
+  #picture: Span = { left: 0, top: 0, right: 0, bottom: 0 };
   #shift: SceneShift;
   #hasBefore = false;
 
@@ -136,6 +147,7 @@ export class CameraMotion {
 
   /** Returns by how many cells the picture went; null if too few blocks went along. */
   #movedNow(): readonly number[] | null {
+    this.#picture = pictureIn(this.#now[0]!);
     this.#compareBlocks(0, 0);
     const [across, down] = [this.#median(1, 2), this.#median(3, 4)];
     return isAbout(across) && isAbout(down) ? [across.cells, down.cells] : this.#searched();
@@ -147,12 +159,15 @@ export class CameraMotion {
     this.#compareBlocks(right, down);
     let moved = 0;
     let stayed = 0;
+    let all = 0;
     for (let block = 0; block < this.#moves.length; block++) {
+      if (this.#isInBar(block)) continue;
+      all += 1;
       const gain = this.#unmoved[block]! - this.#misfitOf(0, block);
       if (gain > LEAST_TEXTURE) moved += 1;
       else if (gain < -LEAST_TEXTURE) stayed += 1;
     }
-    if (moved < MOVED_SHARE * this.#moves.length || stayed > STAYED_SHARE * (moved + stayed)) return null;
+    if (moved < MOVED_SHARE * all || stayed > STAYED_SHARE * (moved + stayed)) return null;
     const beside = [this.#median(1, 2), this.#median(3, 4)];
     return [right, down].map((shift, i) => shift + (isAbout(beside[i]!) ? beside[i]!.cells : 0));
   }
@@ -200,12 +215,13 @@ export class CameraMotion {
   /** Returns the best few shifts of the coarsest grid, no two of them next to each other, and none at all. */
   #coarseShifts(): Shift[] {
     const [before, now] = [this.#before[LEVELS - 1]!, this.#now[LEVELS - 1]!];
+    const picture = this.#pictureAt(LEVELS - 1);
     const reach = Math.max(now.columns, now.rows) * MOST_SHARE;
     const [reachX, reachY] = [Math.min(reach, now.columns / 2) | 0, Math.min(reach, now.rows / 2) | 0];
     const all: Shift[] = [];
     for (let down = -reachY; down <= reachY; down++)
       for (let right = -reachX; right <= reachX; right++)
-        all.push({ right, down, misfit: meanDifference(before, now, right, down) });
+        all.push({ right, down, misfit: meanDifference(before, now, picture, right, down) });
     all.sort((a, b) => a.misfit - b.misfit);
     const best: Shift[] = [];
     for (const shift of all) {
@@ -218,13 +234,35 @@ export class CameraMotion {
 
   #refined(level: number, right: number, down: number): Shift {
     const [before, now] = [this.#before[level]!, this.#now[level]!];
+    const picture = this.#pictureAt(level);
     let best: Shift = { right, down, misfit: Number.POSITIVE_INFINITY };
     for (let y = down - 1; y <= down + 1; y++)
       for (let x = right - 1; x <= right + 1; x++) {
-        const misfit = meanDifference(before, now, x, y);
+        const misfit = meanDifference(before, now, picture, x, y);
         if (misfit < best.misfit) best = { right: x, down: y, misfit };
       }
     return best;
+  }
+
+  /** Returns the whole cells of a grid that lie between bars. */
+  #pictureAt(level: number): Span {
+    const { left, top, right, bottom } = this.#picture;
+    const size = 2 ** level;
+    return {
+      left: Math.ceil(left / size),
+      top: Math.ceil(top / size),
+      right: Math.floor(right / size),
+      bottom: Math.floor(bottom / size),
+    };
+  }
+
+  /** Whether a block lies in a bar beside the picture, if only in part. */
+  #isInBar(block: number): boolean {
+    const { left, top, right, bottom } = this.#picture;
+    const across = Math.ceil(this.#now[0]!.columns / BLOCK);
+    const [x, y] = [(block % across) * BLOCK, Math.floor(block / across) * BLOCK];
+    const { columns, rows } = this.#now[0]!;
+    return x < left || y < top || Math.min(columns, x + BLOCK) > right || Math.min(rows, y + BLOCK) > bottom;
   }
 
   /** Writes how well each block fits at the shifts of the cross about one. */
@@ -263,6 +301,7 @@ export class CameraMotion {
     const moves = this.#moves;
     let blocks = 0;
     for (let block = 0; block < moves.length; block++) {
+      if (this.#isInBar(block)) continue;
       const [middle, a, b] = [this.#misfitOf(0, block), this.#misfitOf(less, block), this.#misfitOf(more, block)];
       const least = Math.min(a, b, middle);
       if (Number.isNaN(least) || Math.max(a, b) - least < LEAST_TEXTURE) continue;
@@ -283,6 +322,25 @@ export class CameraMotion {
   }
 }
 
+/** Returns what lies between bars. */
+function pictureIn({ cells, columns, rows }: Grid): Span {
+  const isFlat = (first: number, count: number, step: number): boolean => {
+    let [least, most] = [cells[first]!, cells[first]!];
+    for (let i = 1; i < count; i++) {
+      const level = cells[first + i * step]!;
+      [least, most] = [Math.min(least, level), Math.max(most, level)];
+      if (most - least > BAR_LEVELS) return false;
+    }
+    return true;
+  };
+  let [left, top, right, bottom] = [0, 0, columns, rows];
+  while (top < rows && isFlat(top * columns, columns, 1)) top += 1;
+  while (bottom > top && isFlat((bottom - 1) * columns, columns, 1)) bottom -= 1;
+  while (left < columns && isFlat(left, rows, columns)) left += 1;
+  while (right > left && isFlat(right - 1, rows, columns)) right -= 1;
+  return { left, top, right, bottom };
+}
+
 function isAbout({ cells, agreement }: Median): boolean {
   return Math.abs(cells) <= MOST_BESIDE && agreement >= AGREEING_SHARE;
 }
@@ -295,9 +353,10 @@ function vertexOf(a: number, middle: number, b: number): number {
 }
 
 /** Returns the mean difference of the cells that two pictures share if the newer one is shifted. */
-function meanDifference(before: Grid, { cells, columns, rows }: Grid, right: number, down: number): number {
-  const [left, end] = [Math.max(0, right), Math.min(columns, columns + right)];
-  const [top, bottom] = [Math.max(0, down), Math.min(rows, rows + down)];
+function meanDifference(before: Grid, { cells, columns }: Grid, picture: Span, right: number, down: number): number {
+  const [left, end] = [picture.left + Math.max(0, right), picture.right + Math.min(0, right)];
+  const [top, bottom] = [picture.top + Math.max(0, down), picture.bottom + Math.min(0, down)];
+  if (end <= left || bottom <= top) return Number.POSITIVE_INFINITY;
   let sum = 0;
   for (let y = top; y < bottom; y++) {
     const shifted = (y - down) * columns - right;

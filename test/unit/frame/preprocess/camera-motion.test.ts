@@ -87,6 +87,31 @@ test('things that move hide no motion of the camera', () => {
   expect(Math.abs(shifts[1]!.y)).toBeLessThan(CELL / 2);
 });
 
+/** Puts black bars beside a picture, in pixels: on the left and right, above and below. */
+function barred(pixels: Uint8Array, beside: number, above: number): Uint8Array {
+  for (let row = 0; row < SCENE_HEIGHT; row++)
+    for (let column = 0; column < SCENE_WIDTH; column++) {
+      const isBar =
+        Math.min(column, SCENE_WIDTH - 1 - column) < beside || Math.min(row, SCENE_HEIGHT - 1 - row) < above;
+      const at = (row * SCENE_WIDTH + column) * 3;
+      if (isBar) pixels.fill(16, at, at + 3);
+    }
+  return pixels;
+}
+
+test.each([
+  ['above and below', 0, 30],
+  ['on both sides', 50, 0],
+])('bars %s stay, and hide no motion of the picture between them', (_name, beside, above) => {
+  const shifts = follow([80, 68, 90].map((x) => barred(sceneAt(x, 80), beside, above)));
+  expect(Math.abs(shifts[1]!.x - 12)).toBeLessThan(CELL);
+  expect(Math.abs(shifts[2]!.x + 10)).toBeLessThan(CELL);
+  expect(Math.abs(shifts[2]!.y)).toBeLessThan(CELL);
+  expect(follow([1, 2, 3].map((seed) => barred(sceneAt(80, 80, { noise: 8, seed }), beside, above))).at(-1)).toEqual(
+    STILL,
+  );
+});
+
 test('another scene, a black picture and a plain wall are no motion', () => {
   const plain = new Uint8Array(SCENE_WIDTH * SCENE_HEIGHT * 3).fill(90);
   const black = new Uint8Array(SCENE_WIDTH * SCENE_HEIGHT * 3);
