@@ -35,7 +35,8 @@ const FLAGS = flagTable({
   ],
   '--iou-type <type>': [`${IOU_TYPE_MEANS} (default: by the task of the model)`, IOU_TYPES],
   '--coco <file>': 'write the detections as COCO results, which "sightline score" reads; one model only',
-  '--detections <file>': 'sequences: track these detections (det.txt), and run no model',
+  '--detections <file>':
+    'sequences: track these detections (det.txt), and run no model; how the camera moves is read from its video or pictures, if it has them',
   '--every <n>': ['sequences: use every n-th frame', whole('--every', 1, 1000), 1],
   '--out <file>': 'sequences: write the tracks, as MOTChallenge has them',
   ...JSON_FLAG,

@@ -4,6 +4,7 @@ import { type Detection, extrasOf } from '../../base/core/detection.ts';
 import type { ResultOrigin, SceneShift } from '../../base/core/frame.ts';
 import { readLines } from '../../base/disk/read-lines.ts';
 import type { SightlineError, WireError } from '../../base/errors/sightline-error.ts';
+import { takeStep } from '../../frame/track/scene-steps.ts';
 import type { StreamReport } from '../../wire/protocol/report.ts';
 import { LineFile } from './line-file.ts';
 import { LineLog } from './line-log.ts';
@@ -183,8 +184,7 @@ function parseLine(bytes: Buffer, classes: readonly string[]): ParsedLine | null
     if (typeof value !== 'object' || value === null) return null;
     if (!Array.isArray(value)) return value;
     const [frame, ptsUs, width, height, by, ...rest] = value as [number, number, number, number, ResultOrigin];
-    const hasMoved = Object.hasOwn(Object(rest.at(-1)), 'moved');
-    const { moved } = hasMoved ? (rest.pop() as unknown as Pick<RecordedFrame, 'moved'>) : {};
+    const moved = takeStep(rest);
     const extras = Array.isArray(rest.at(-1)) ? (rest.pop() as unknown as object[]) : [];
     const numbers: readonly number[] = rest;
     if (by === undefined || numbers.length % COLUMNS !== 0) return null;

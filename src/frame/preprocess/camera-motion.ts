@@ -85,11 +85,11 @@ interface Shift {
 
 /**
  * Follows how a camera shifts its picture: when it is turned, shaken by wind or hit. It compares each picture with the one before, as a grid of
- * 96 cells. The shift that fits best is found by full search at half of the resolution; then each block of the picture says by a parabola through
+ * 80 cells. The shift that fits best is found by full search at a quarter of the resolution; then each block of the picture says by lines through
  * three sums of differences how far it went, and the median counts if half of the blocks agree. So things that move do not move the camera
  * unless they fill most of the picture. Rotation and zoom are not found.
  *
- * A still picture costs 0.03 ms, one that moves 0.3 ms. Allocates nothing per picture.
+ * A picture that stands costs 0.15 to 0.4 ms, one that moves 0.4 to 1 ms.
  */
 export class CameraMotion {
   readonly #part: PicturePart;
@@ -145,7 +145,7 @@ export class CameraMotion {
     return this.#shift;
   }
 
-  /** Returns by how many cells the picture went; null if too few blocks went along. */
+  /** Returns by how many cells the picture went, to the right and down; null if too few blocks went along. */
   #movedNow(): readonly number[] | null {
     this.#picture = pictureIn(this.#now[0]!);
     this.#compareBlocks(0, 0);
@@ -181,8 +181,9 @@ export class CameraMotion {
     for (let cell = 0; cell < now.length; cell++) {
       let level = 0;
       for (let i = 0; i < POINTS * POINTS; i++) level += pixels[offsets[at++]!]!;
-      now[cell] = level >> 2;
-      sum += level >> 2;
+      const cellLevel = Math.floor(level / (POINTS * POINTS));
+      now[cell] = cellLevel;
+      sum += cellLevel;
     }
     const mean = Math.round(sum / now.length);
     for (let cell = 0; cell < now.length; cell++) now[cell] = now[cell]! - mean;
@@ -203,16 +204,13 @@ export class CameraMotion {
       halve(this.#before[level - 1]!, this.#before[level]!);
       halve(this.#now[level - 1]!, this.#now[level]!);
     }
-    let shifts = this.#coarseShifts();
-    for (let level = LEVELS - 2; level >= 0; level--) {
-      const refined = shifts.map(({ right, down }) => this.#refined(level, 2 * right, 2 * down));
-      refined.sort((a, b) => a.misfit - b.misfit);
-      shifts = refined.slice(0, 1);
-    }
-    return shifts[0]!;
+    const refined = this.#coarseShifts().map((shift) => this.#refined(LEVELS - 2, shift));
+    let best = refined.reduce((least, shift) => (shift.misfit < least.misfit ? shift : least));
+    for (let level = LEVELS - 3; level >= 0; level--) best = this.#refined(level, best);
+    return best;
   }
 
-  /** Returns the best few shifts of the coarsest grid, no two of them next to each other, and none at all. */
+  /** Returns the best few shifts of the coarsest grid, no two of them next to each other. */
   #coarseShifts(): Shift[] {
     const [before, now] = [this.#before[LEVELS - 1]!, this.#now[LEVELS - 1]!];
     const picture = this.#pictureAt(LEVELS - 1);
@@ -232,7 +230,9 @@ export class CameraMotion {
     return best;
   }
 
-  #refined(level: number, right: number, down: number): Shift {
+  /** Returns the best shift of a grid about that of the next coarser one. */
+  #refined(level: number, coarser: Shift): Shift {
+    const [right, down] = [2 * coarser.right, 2 * coarser.down];
     const [before, now] = [this.#before[level]!, this.#now[level]!];
     const picture = this.#pictureAt(level);
     let best: Shift = { right, down, misfit: Number.POSITIVE_INFINITY };
@@ -259,9 +259,9 @@ export class CameraMotion {
   /** Whether a block lies in a bar beside the picture, if only in part. */
   #isInBar(block: number): boolean {
     const { left, top, right, bottom } = this.#picture;
-    const across = Math.ceil(this.#now[0]!.columns / BLOCK);
-    const [x, y] = [(block % across) * BLOCK, Math.floor(block / across) * BLOCK];
     const { columns, rows } = this.#now[0]!;
+    const across = Math.ceil(columns / BLOCK);
+    const [x, y] = [(block % across) * BLOCK, Math.floor(block / across) * BLOCK];
     return x < left || y < top || Math.min(columns, x + BLOCK) > right || Math.min(rows, y + BLOCK) > bottom;
   }
 

@@ -17,3 +17,9 @@ export class SceneSteps {
     return this.#at;
   }
 }
+
+/** Returns the step that a line of a file has as its last entry, `{ moved }`, and removes it; undefined if there is none. */
+export function takeStep(line: unknown[]): SceneShift | undefined {
+  if (!Object.hasOwn(Object(line.at(-1)), 'moved')) return undefined;
+  return (line.pop() as { readonly moved: SceneShift }).moved;
+}

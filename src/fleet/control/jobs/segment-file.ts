@@ -9,6 +9,7 @@ import { isMissing, openGiven } from '../../../base/disk/given-file.ts';
 import { type FileLine, readLines } from '../../../base/disk/read-lines.ts';
 import { SightlineError } from '../../../base/errors/sightline-error.ts';
 import type { CropReading } from '../../../frame/runtime/stream/in-flight-frame.ts';
+import { takeStep } from '../../../frame/track/scene-steps.ts';
 import { segmentSpan } from '../../../wire/protocol/fleet.ts';
 import { AtomicFile } from './atomic-file.ts';
 import type { SegmentFolder } from './segment-folder.ts';
@@ -176,8 +177,7 @@ const FRAME = {
   ): { readonly numbers: readonly number[] } & Pick<SegmentFrame, 'extras' | 'picture' | 'readings' | 'moved'> {
     const hasLooks = Array.isArray(value) && Object.hasOwn(Object(value.at(-1)), 'readings');
     const { picture, readings } = hasLooks ? (value.pop() as WrittenLooks) : { picture: null, readings: [] };
-    const hasMoved = Array.isArray(value) && Object.hasOwn(Object(value.at(-1)), 'moved');
-    const { moved } = hasMoved ? (value.pop() as Pick<SegmentFrame, 'moved'>) : {};
+    const moved = Array.isArray(value) ? takeStep(value) : undefined;
     const extras = Array.isArray(value) && Array.isArray(value.at(-1)) ? value.pop() : [];
     const isFrame =
       Array.isArray(value) &&

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { monoNowMs } from '../../../base/core/clock.ts';
-import type { FrameChange, SceneShift } from '../../../base/core/frame.ts';
+import type { FrameChange } from '../../../base/core/frame.ts';
 import type { MonoMs, PtsUs } from '../../../base/core/units.ts';
 import { type SlotMeta, SlotRing } from '../../../base/flow/slot-ring.ts';
 import { composePlacements, type Placement, placementOf } from '../../../base/geometry/placement.ts';
@@ -8,11 +8,11 @@ import { PICTURE } from '../../../base/geometry/views.ts';
 import type { FromLane, LaneStream, LaneTuning } from '../../../wire/protocol/threads.ts';
 import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import { FrameAssembler } from '../../decode/frame-assembler.ts';
-import { CameraMotion } from '../../preprocess/camera-motion.ts';
 import { ChangeGate } from '../../preprocess/change-gate.ts';
 import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.ts';
 import { PictureMask } from '../../preprocess/picture-mask.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
+import { CameraFollower } from './camera-follower.ts';
 import { LaneLooks } from './lane-looks.ts';
 import { canvasFit, type DecodedPicture, LanePictures, largestPart, pictureAreas } from './lane-pictures.ts';
 import { isSameSize, LaneViews } from './lane-views.ts';
@@ -39,9 +39,7 @@ export class LaneFrames {
   readonly #sharp: SharpPreprocessor | null;
   /** For pictures of this size; null if the stream has no gate, or no picture was seen yet. */
   #gate: { readonly header: FrameHeader; readonly gate: ChangeGate } | null = null;
-  /** For pictures of this size; null if nobody asks how the camera moves, or no picture was seen yet. */
-  #motion: { readonly header: FrameHeader; readonly motion: CameraMotion } | null = null;
-  #shift: SceneShift;
+  readonly #camera: CameraFollower;
   /** Null if the picture as a whole is the only view. */
   readonly #views: LaneViews | null;
   readonly #scratch: Uint8Array | null;
@@ -78,7 +76,7 @@ export class LaneFrames {
     this.pictures = new LanePictures(stream, port, this.#views);
     this.looks = new LaneLooks(writtenBytes, this.pictures, (pixels, header) => this.#onLook(pixels, header));
     this.#mask = new PictureMask(stream.masks);
-    this.#shift = stream.shift;
+    this.#camera = new CameraFollower(stream.shift);
     this.#frame = stream.firstFrame;
     this.#mediaTime = new MediaTime(stream.mediaTime, stream.policy === 'live' || isCamera(stream));
     this.#assembler = this.#newAssembler();
@@ -91,7 +89,7 @@ export class LaneFrames {
   /** Applies from the next picture on. */
   tune(tuning: LaneTuning): void {
     if (!isDeepStrictEqual(tuning.changeGate, this.stream.changeGate)) this.#gate = null;
-    if (!tuning.findsShift) this.#motion = null;
+    if (!tuning.findsShift) this.#camera.pause();
     if (!isDeepStrictEqual(tuning.masks, this.stream.masks)) this.#mask = new PictureMask(tuning.masks);
     this.#stream = { ...this.stream, ...tuning };
     this.pictures.tune(tuning);
@@ -224,7 +222,8 @@ export class LaneFrames {
     const hasSlot = slot !== NO_SLOT;
     const pixels = hasSlot ? this.#written(slot) : this.#scratch!;
     // Before parts are hidden, which stay where they are.
-    this.#followCamera(pixels, header);
+    if (this.stream.findsShift)
+      this.#camera.follow(pixels, header, () => largestPart(this.stream, this.#views, header));
     this.#see({ pixels, header, ptsUs, frame, kind: hasSlot ? 'frame' : 'dropped' });
     this.ring.countCompleted();
     if (!hasSlot) {
@@ -246,7 +245,7 @@ export class LaneFrames {
       change,
       hashHigh: hash.high,
       hashLow: hash.low,
-      shift: this.#shift,
+      shift: this.#camera.shift,
     };
     this.ring.writeMeta(slot, meta);
     if (this.#sharp === null) {
@@ -278,16 +277,6 @@ export class LaneFrames {
       this.#gate = { header, gate: new ChangeGate(changeGate, { rowPx, areas }) };
     }
     return this.#gate.gate;
-  }
-
-  /** A picture of another size is compared with none. */
-  #followCamera(pixels: Uint8Array, header: FrameHeader): void {
-    if (!this.stream.findsShift) return;
-    if (this.#motion === null || !isSameSize(this.#motion.header, header)) {
-      const part = largestPart(this.stream, this.#views, header);
-      this.#motion = { header, motion: new CameraMotion(part, this.#shift) };
-    }
-    this.#shift = this.#motion.motion.update(pixels);
   }
 
   #hash(slot: number): InputHash {

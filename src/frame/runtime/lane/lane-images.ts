@@ -1,14 +1,12 @@
 import { monoNowMs } from '../../../base/core/clock.ts';
-import { NO_SHIFT, type SceneShift } from '../../../base/core/frame.ts';
 import type { FramePicture, Picture, RawPicture } from '../../../base/core/picture.ts';
 import type { PtsUs } from '../../../base/core/units.ts';
 import { SightlineError } from '../../../base/errors/sightline-error.ts';
 import { SlotRing } from '../../../base/flow/slot-ring.ts';
-import { type Placement, placedOn } from '../../../base/geometry/placement.ts';
+import { placedOn } from '../../../base/geometry/placement.ts';
 import { placeView, type View, type ViewPlacement } from '../../../base/geometry/views.ts';
 import type { LaneStream } from '../../../wire/protocol/threads.ts';
 import { decodeStill } from '../../decode/still-picture.ts';
-import { CameraMotion } from '../../preprocess/camera-motion.ts';
 import { hashInput, NO_HASH } from '../../preprocess/input-hash.ts';
 import { PictureMask } from '../../preprocess/picture-mask.ts';
 import {
@@ -18,6 +16,7 @@ import {
   requirePixels,
   SharpPreprocessor,
 } from '../../preprocess/sharp-preprocessor.ts';
+import { CameraFollower } from './camera-follower.ts';
 import type { LanePort } from './lane-frames.ts';
 
 type Fitted = Awaited<ReturnType<typeof preprocessImage>> & { readonly placed?: readonly ViewPlacement[] };
@@ -41,9 +40,7 @@ export class LaneImages {
   readonly #pushed: FramePicture[] = [];
   /** For raw pictures of this size. */
   #preprocessor: { readonly size: PictureSize; readonly preprocessor: SharpPreprocessor } | null = null;
-  /** For pictures of this size. */
-  #motion: (PictureSize & { readonly motion: CameraMotion }) | null = null;
-  #shift: SceneShift | null = null;
+  readonly #camera: CameraFollower;
   #isClosed = false;
   #wakePushed: (() => void) | null = null;
   #wake: (() => void) | null = null;
@@ -55,6 +52,7 @@ export class LaneImages {
     this.#port = port;
     this.#ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
     this.#mask = new PictureMask(stream.masks);
+    this.#camera = new CameraFollower(stream.shift);
   }
 
   get policy(): LaneStream['policy'] {
@@ -129,8 +127,14 @@ export class LaneImages {
     const { placement, width, height, damage, placed, pages } = await this.#fit(picture, slot);
     const whole = { placement, bounds: { x: 0, y: 0, width, height } };
     const input = this.#ring.input(slot);
-    const shift = this.#shiftIn(input, { width, height }, placement, placed);
-    this.#mask.hide(input, { width, height }, this.#stream.spec.input, placed ?? [whole]);
+    const { spec, findsShift } = this.#stream;
+    const views = placed ?? [whole];
+    if (findsShift)
+      this.#camera.follow(input, { width, height }, () => {
+        const { placement: scale, bounds } = views[0]!;
+        return { rowPx: spec.input.width, area: placedOn(spec.input, bounds, scale), ...scale };
+      });
+    this.#mask.hide(input, { width, height }, spec.input, views);
     const done = monoNowMs();
     this.#port.addPreprocessMs(done - captured);
     if (damage !== null) {
@@ -156,28 +160,9 @@ export class LaneImages {
       change: 'changed',
       hashHigh: hash.high,
       hashLow: hash.low,
-      shift,
+      shift: this.#camera.shift,
     });
     if (this.#ring.hand(slot)) this.#port.post({ type: 'frames', ringId: this.#stream.ring.ringId });
-  }
-
-  /** A picture of another size is compared with none. */
-  #shiftIn(
-    input: Uint8Array,
-    size: PictureSize,
-    placement: Placement,
-    placed: readonly ViewPlacement[] | undefined,
-  ): SceneShift {
-    const { width, height } = size;
-    const { findsShift, spec, shift } = this.#stream;
-    if (!findsShift) return NO_SHIFT;
-    if (this.#motion?.width !== width || this.#motion.height !== height) {
-      const bounds = placed?.[0]?.bounds ?? { x: 0, y: 0, width, height };
-      const part = { rowPx: spec.input.width, area: placedOn(spec.input, bounds, placement), ...placement };
-      this.#motion = { width, height, motion: new CameraMotion(part, this.#shift ?? shift) };
-    }
-    this.#shift = this.#motion.motion.update(input);
-    return this.#shift;
   }
 
   async #fit(picture: Picture, slot: number): Promise<Fitted> {

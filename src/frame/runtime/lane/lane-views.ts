@@ -128,7 +128,10 @@ function encloses(outer: View, inner: View): boolean {
 }
 
 /** True if pictures with these headers lie in the same place of a canvas. */
-export function isSameSize(a: FrameHeader, b: FrameHeader): boolean {
+export function isSameSize(
+  a: Pick<FrameHeader, 'width' | 'height' | 'stored'>,
+  b: Pick<FrameHeader, 'width' | 'height' | 'stored'>,
+): boolean {
   return (
     a.width === b.width &&
     a.height === b.height &&
