@@ -1,13 +1,20 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { resolveStreamInput } from '../src/frame/runtime/stream/stream-input.ts';
 import { subtractCpuUse } from '../src/frame/telemetry/cpu-ledger.ts';
+import { collectOnSequences } from '../src/lab/optimize/gate/collect-on-sequences.ts';
+import type { CollectedResults } from '../src/lab/optimize/gate/collect-results.ts';
 import type { GateVerdict } from '../src/lab/optimize/gate/gate-verdict.ts';
+import { judge } from '../src/lab/optimize/gate/judge.ts';
 import { judgeVideo } from '../src/lab/optimize/gate/judge-video.ts';
+import { isSequence, readTrackSequences } from '../src/lab/optimize/gate/track-sequence.ts';
 import type { RecordedFrame, RecordedResults } from '../src/network/evaluate/recorded-results.ts';
+import { batchConfig } from '../src/settings/config/batch.ts';
+import { check } from '../src/settings/config/check.ts';
+import { modelConfig } from '../src/settings/config/model-config.ts';
 import { parseStream } from '../src/settings/config/parse-stream.ts';
 import type { StreamConfig } from '../src/settings/config/stream.ts';
 import type { ResultCounters } from '../src/wire/protocol/report.ts';
@@ -49,6 +56,10 @@ const LEVERS: readonly Lever[] = [
   { name: 'track between, auto', settings: { skip: { trackBetween: 'auto' } } },
   { name: 'unchanged and auto', settings: { skip: { unchanged: true, trackBetween: 'auto' } } },
 ];
+const DECODE_LEVERS: readonly Lever[] = [
+  { name: 'decode: reference', settings: { decode: 'reference' } },
+  { name: 'decode: key', settings: { decode: 'key' } },
+];
 /** Clips of the shared folder: one person at a time, a crowd, and a slow table top. */
 const CLIPS = ['one-by-one-person-detection.mp4', 'vtest_h264.mp4', 'bottle-detection.mp4'] as const;
 const STILL_SECONDS = 60;
@@ -68,7 +79,9 @@ export const skipping: Section = {
       const still = { name: 'still camera with noise', path: await stillCamera(context, clips[1]!.path, folder) };
       const rows: Row[] = [];
       for (const clip of [...clips, still]) rows.push(...(await measureClip(context, clip)));
-      return { tables: [tableOf(rows)], targets: [], notes: notesOf(context), data: rows };
+      const identities = await judgedIdentities(context);
+      const tables = [tableOf(rows), ...(identities.length === 0 ? [] : [identitiesTable(identities)])];
+      return { tables, targets: [], notes: notesOf(context), data: { rows, identities } };
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -88,6 +101,50 @@ async function measureClip(context: BenchContext, clip: { name: string; path: st
     rows.push({ ...figures, clip: clip.name, lever: lever.name, frames: recorded.frames.length, cpuSaved, verdict });
   }
   return rows;
+}
+
+/** What each lever makes of identities, on the sequences of the shared folder whose true tracks are known. */
+async function judgedIdentities(context: BenchContext): Promise<{ lever: string; verdict: GateVerdict }[]> {
+  const root = join(context.sharedDir, 'mot');
+  const folders = (await readdir(root).catch(() => [])).map((name) => join(root, name)).filter(isSequence);
+  if (folders.length === 0) {
+    context.note(`${root} has no sequences; identities are not judged`);
+    return [];
+  }
+  const sequences = await readTrackSequences(folders.join(','), 'bench');
+  const { environment, ffmpeg } = context;
+  const options = {
+    environment,
+    ffmpeg,
+    model: check(modelConfig, { name: context.model, engine: 'onnx' }, 'model'),
+    batch: check(batchConfig, {}, 'batch'),
+    onNotice: context.note,
+  };
+  const run = ({ settings }: Lever): Promise<CollectedResults> =>
+    collectOnSequences(options, parseStream({ id: 'clip', source: 'demo', track: true, ...settings }, {}), sequences);
+  const reference = await run(NONE);
+  const ground = { kind: 'tracks', sequences, startsUs: reference.startsUs } as const;
+  const judged: { lever: string; verdict: GateVerdict }[] = [];
+  for (const lever of [NONE, ...LEVERS, ...DECODE_LEVERS])
+    judged.push({ lever: lever.name, verdict: await judge(reference, await run(lever), ground, JUDGE) });
+  return judged;
+}
+
+function identitiesTable(judged: Awaited<ReturnType<typeof judgedIdentities>>): SectionResult['tables'][number] {
+  return {
+    caption: 'identities on sequences with true tracks, in every frame',
+    rows: [
+      ['lever', 'IDF1', 'HOTA', 'switches', 'loss of IDF1, 95 %', 'the gate'],
+      ...judged.map(({ lever, verdict: { candidate, interval, identities, verdict } }) => [
+        lever,
+        candidate.toFixed(3),
+        identities!.hota[1].toFixed(3),
+        String(identities!.switches[1]),
+        interval.map((end) => end.toFixed(3)).join(' to '),
+        verdict,
+      ]),
+    ],
+  };
 }
 
 function streamOf(path: string, { settings }: Lever): StreamConfig {

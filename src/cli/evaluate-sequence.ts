@@ -8,13 +8,13 @@ import { PICTURE_EXTENSIONS } from '../frame/source/expand-inputs.ts';
 import { ObjectTracker } from '../frame/track/object-tracker.ts';
 import type { TrackOptions } from '../frame/track/track-options.ts';
 import { type CollectOptions, collectOnImages, collectOnVideo } from '../lab/optimize/gate/collect-results.ts';
+import { motBoxesOf, readTruthIn, TRACKED_LABEL, videoIn } from '../lab/optimize/gate/track-sequence.ts';
 import {
   byFrame,
   compareMot,
   type MotBox,
   motLine,
   readMotBoxes,
-  readMotTruth,
   readSequenceInfo,
   type SequenceInfo,
 } from '../network/evaluate/mot-files.ts';
@@ -46,17 +46,9 @@ export interface SequenceReport extends TracksReport {
   readonly fps: number;
 }
 
-/** Names that the video of a sequence may have, and the folder of its pictures. */
-const VIDEOS = ['video.mp4', 'video.mkv'] as const;
+/** Folder of the pictures of a sequence. */
 const PICTURES = 'img1';
 const PICTURES_END = new RegExp(`\\.(${PICTURE_EXTENSIONS.join('|')})$`, 'i');
-/** Of what the ground truth of MOTChallenge has. */
-const LABEL = 'person';
-
-/** Whether a path is a folder as MOTChallenge has it, with `gt/gt.txt`. */
-export function isSequence(path: string): boolean {
-  return existsSync(join(path, 'gt', 'gt.txt'));
-}
 
 /**
  * Tracks the objects of a sequence, found by a model or given as detections, and compares them with its ground truth.
@@ -64,7 +56,7 @@ export function isSequence(path: string): boolean {
  * @throws DATASET_INVALID; COMMAND_INVALID without anything to read; as `collectOnVideo`
  */
 export async function evaluateSequence(folder: string, flags: SequenceFlags, io: CliIo): Promise<SequenceReport> {
-  const truth = await readMotTruth(join(folder, 'gt', 'gt.txt'));
+  const truth = await readTruthIn(folder);
   const written = await readSequenceInfo(join(folder, 'seqinfo.ini'));
   const info = { ...written, frames: Math.max(written.frames, truth.frames) };
   const { every, detections, out } = flags;
@@ -108,10 +100,10 @@ export function trackDetections(
   let shift = NO_SHIFT;
   for (let frame = 1; frame <= frames; frame += every) {
     const boxes = (given.get(frame) ?? []).map(
-      ({ box, score }): Detection => ({ classId: 0, label: LABEL, score, box }),
+      ({ box, score }): Detection => ({ classId: 0, label: TRACKED_LABEL, score, box }),
     );
     shift = shifts?.get(frame - 1) ?? shift;
-    found.push(...boxesOf(frame, tracker.update(boxes, Math.round(((frame - 1) * 1e6) / fps), shift)));
+    found.push(...motBoxesOf(frame, tracker.update(boxes, Math.round(((frame - 1) * 1e6) / fps), shift)));
   }
   return found;
 }
@@ -125,9 +117,9 @@ async function inferred(folder: string, info: SequenceInfo, flags: SequenceFlags
     stop: io.stop,
     onNotice: (text) => note(io, text),
     onOpened: ({ classes }) => {
-      if (!classes.includes(LABEL))
+      if (!classes.includes(TRACKED_LABEL))
         throw wrongCommand(
-          `--model ${flags.model}: expected a model that finds a ${LABEL}, received classes ${classes.slice(0, 5).join(', ')}`,
+          `--model ${flags.model}: expected a model that finds a ${TRACKED_LABEL}, received classes ${classes.slice(0, 5).join(', ')}`,
         );
     },
   };
@@ -135,14 +127,14 @@ async function inferred(folder: string, info: SequenceInfo, flags: SequenceFlags
   const pictures = picturesIn(folder);
   if (pictures === null)
     throw wrongCommand(
-      `${folder}: expected ${VIDEOS.join(' or ')}, pictures in ${PICTURES}, or --detections with a file of detections`,
+      `${folder}: expected video.mp4 or video.mkv, pictures in ${PICTURES}, or --detections with a file of detections`,
     );
   if ('video' in pictures) {
     const { video: source } = pictures;
-    const stream = { id: 'sequence', source, policy: 'file', every, track: true, labels: [LABEL] };
+    const stream = { id: 'sequence', source, policy: 'file', every, track: true, labels: [TRACKED_LABEL] };
     const { frames, scoreThreshold } = await collectOnVideo(options, parseStream(stream, {}));
     return frames.flatMap(({ frame, detections }) =>
-      boxesOf(
+      motBoxesOf(
         frame + 1,
         detections.filter(({ score }) => score >= scoreThreshold),
       ),
@@ -151,23 +143,19 @@ async function inferred(folder: string, info: SequenceInfo, flags: SequenceFlags
   const paths = pictures.paths.filter((_, i) => i % every === 0);
   const { frames, scoreThreshold } = await collectOnImages(options, { paths, resizeBy: 'ffmpeg', label: PICTURES });
   const detections = frames.flatMap(({ frame, detections: all }) =>
-    all.flatMap(({ label, box, score }) => (label === LABEL ? [{ frame: 1 + frame * every, id: -1, box, score }] : [])),
+    all.flatMap(({ label, box, score }) =>
+      label === TRACKED_LABEL ? [{ frame: 1 + frame * every, id: -1, box, score }] : [],
+    ),
   );
   const shifts = await sceneShifts(pictures, every, io);
   return trackDetections(detections, info, { every, shifts, options: { reportScore: scoreThreshold } });
 }
 
 function picturesIn(folder: string): SequencePictures {
-  const video = VIDEOS.map((name) => join(folder, name)).find(existsSync);
-  if (video !== undefined) return { video };
+  const video = videoIn(folder);
+  if (video !== null) return { video };
   const pictures = join(folder, PICTURES);
   const names = existsSync(pictures) ? readdirSync(pictures).sort() : [];
   const paths = names.filter((name) => PICTURES_END.test(name)).map((name) => join(pictures, name));
   return paths.length === 0 ? null : { paths };
-}
-
-function boxesOf(frame: number, detections: readonly Detection[]): MotBox[] {
-  return detections.flatMap(({ trackId, box, score }) =>
-    trackId === undefined ? [] : [{ frame, id: trackId, box, score }],
-  );
 }

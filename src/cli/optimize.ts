@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { openFfmpeg } from '../frame/decode/ffmpeg-binary.ts';
 import { shellQuoted } from '../lab/measure/report/html.ts';
+import { readTrackSequences } from '../lab/optimize/gate/track-sequence.ts';
 import { LEVER_IDS } from '../lab/optimize/levers/levers.ts';
 import type { LeverId, Step } from '../lab/optimize/result.ts';
 import { ANSWERS_FILE, type GivenAnswer, keptAnswers, readAnswers } from '../lab/optimize/review/answers.ts';
@@ -41,6 +42,8 @@ const FLAGS = flagTable({
   '--images <dir>': 'folder with the images of the annotations',
   '--holdout-annotations <file>': 'COCO annotations used only for the verdict (default: three quarters of the above)',
   '--holdout-images <dir>': 'folder with the images of these annotations',
+  '--sequences <folders>':
+    'videos with true tracks, as MOTChallenge has them (gt/gt.txt, video.mp4), separated by commas: the verdict then judges identities, too',
   '--accept-counts': 'accept other counts at lines and zones, and without labels another detector',
   '--max-loss <0..1>': [
     'largest loss allowed, of AP or top-1, or of agreement without labels',
@@ -252,6 +255,7 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
     target: flags.target ?? null,
     labels,
     holdOut,
+    sequences: flags.sequences === undefined ? [] : await readTrackSequences(flags.sequences, '--sequences'),
     acceptsCounts: flags.acceptCounts === true,
     // The layers that stay in float are chosen, so the held-out pictures must not choose them.
     quantise:
@@ -362,6 +366,7 @@ function outcomeText(outcome: Optimization): string {
     verdictText(outcome),
     ...fasterText(outcome),
     ...publishedText(outcome.published),
+    ...identitiesText(outcome.identities),
     ...outcome.counts.map(countText),
     ...warnings.map((warning) => `look at this class: ${warning}`),
     `${measurements} measurements in ${Math.round(seconds)} s`,
@@ -399,6 +404,15 @@ function verdictText(outcome: Optimization): string {
 
 function rateName({ byCpuTime }: Pick<Optimization, 'byCpuTime'>): string {
   return byCpuTime ? 'frames for the same CPU time' : 'frames per second';
+}
+
+function identitiesText(found: Optimization['identities']): string[] {
+  if (found === null) return [];
+  const { reference, candidate, interval, tracks, identities } = found;
+  const [hota, switches] = [identities.hota.map((value) => value.toFixed(3)), identities.switches];
+  return [
+    `identities on ${tracks} true tracks: IDF1 ${reference.toFixed(3)} before, ${candidate.toFixed(3)} after (loss ${interval.map((end) => end.toFixed(3)).join(' to ')}), HOTA ${hota.join(' and ')}, switches ${switches.join(' and ')}`,
+  ];
 }
 
 function publishedText(published: Optimization['published']): string[] {

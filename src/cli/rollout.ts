@@ -21,6 +21,7 @@ import {
 } from './flag-values.ts';
 import { GATEWAY_FLAGS, gatewayApi } from './gateway-client.ts';
 import { evaluatedVerdict, optimisedPipeline, settledClasses } from './rollout-proof.ts';
+import { requireIdentities } from './rollout-sequences.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
 
 const FLAGS = flagTable({
@@ -40,6 +41,8 @@ const START_FLAGS = flagTable({
     'output of "sightline eval --json" about both: another detector is judged by labels, not by its agreement with the old one',
   '--answers <file>':
     'with a pipeline of a report of optimize: what people have said of the objects on which both detectors disagree (default: answers.json beside it)',
+  '--sequences <folders>':
+    'videos with true tracks, as MOTChallenge has them, separated by commas: first run both versions over them on this machine, and start only if identities are kept',
   '--shadow': 'compare boxes on frames that both versions infer, before any stream uses the new one',
   '--shadow-ratio <r>': ['share of a stream that both versions infer, 0.01 to 1 (default: 0.2)', Number],
   '--recorded [time]':
@@ -71,6 +74,7 @@ Examples:
   sightline rollout start --model picodet-s --shadow             first compares boxes, without any stream using it
   sightline rollout start --model picodet-s --recorded 2h        first tries both on the recordings: a loss of events refuses it
   sightline rollout start --model mine.onnx --eval eval.json     another detector, which labels show to be as good
+  sightline rollout start --pipeline new.yaml --sequences MOT/walk1,MOT/walk2   first both versions follow people whose tracks are known
   sightline rollout status
   sightline rollout hold                                         stay at this share; hold --release lets it go on
   sightline rollout promote                                      next step now, whatever the guards say
@@ -90,6 +94,9 @@ export function addRollout(program: Command, io: CliIo): void {
     .argument('[pipeline]', 'the same as --pipeline')
     .action(async (file: string | undefined, flags: StartFlags) => {
       const body = await startBody(file, flags);
+      const { sequences, detector } = flags;
+      if (sequences !== undefined)
+        await requireIdentities(sequences, body, { api: gatewayApi(io, flags), detector, io });
       report(await gatewayApi(io, flags).rollouts.start(body, { detector: flags.detector }), flags);
     });
   command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) =>

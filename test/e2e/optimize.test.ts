@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/cli.ts';
@@ -29,6 +29,7 @@ describe('sightline optimize', () => {
     [['--annotations', 'a.json'], '--annotations and --images: expected both or neither'],
     [['--holdout-annotations', 'a.json'], '--holdout-annotations and --holdout-images: expected both or neither'],
     [['--report', '/proc/x'], '--report: expected a folder on a disk, received "/proc/x"'],
+    [['--sequences', '/nonexistent'], '/nonexistent: expected a folder with gt/gt.txt, as MOTChallenge has it'],
     [
       ['--candidates', '/nonexistent'],
       '--candidates /nonexistent: expected a folder with ONNX files or manifests, there is no such folder',
@@ -42,6 +43,21 @@ describe('sightline optimize', () => {
     },
     180_000,
   );
+
+  it('refuses sequences that cannot judge', async () => {
+    const folder = join(temporary.path, 'walk');
+    mkdirSync(join(folder, 'gt'), { recursive: true });
+    writeFileSync(join(folder, 'gt', 'gt.txt'), '1,1,0,0,9,9,1,-1,-1,-1\n');
+    const optimize = () => cliHere(['optimize', clip, '--plan', '--sequences', folder]);
+    expect((await optimize()).stderr).toContain(
+      `${folder}: expected video.mp4 or video.mkv beside gt; make it of pictures`,
+    );
+    copyFileSync(clip, join(folder, 'video.mp4'));
+    expect(await optimize()).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('expected at least 10 true tracks, to judge identities by, received 1'),
+    });
+  });
 
   it('refuses to run without a pipeline', async () => {
     const { code, stderr } = await cliHere(['optimize']);

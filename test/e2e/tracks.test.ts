@@ -8,6 +8,7 @@ import { temporaryFolder } from '../support/cli.ts';
 import { cliHere } from '../support/cli-here.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { SCENE_HEIGHT, SCENE_WIDTH, sceneAt } from '../support/moving-scene.ts';
+import { PipelineProcess } from '../support/pipeline-process.ts';
 import { sharedDir } from '../support/shared.ts';
 import { madeSequence } from '../unit/network/evaluate/made-sequence.ts';
 
@@ -108,6 +109,41 @@ describe('sequences of MOTChallenge', () => {
     const two = await cliHere(['detect', 'a.mp4', 'b.mp4', '--engine', 'fake', '--track', '--out', tracks]);
     expect(two.stderr).toContain('a file of tracks takes one video, received 2');
   });
+
+  it.skipIf(sharedDir === null)(
+    'a roll-out starts if they show that identities are kept, and does not if they are lost (needs the shared folder)',
+    async () => {
+      const sequence = join(sharedDir!, 'mot', 'TUD-Stadtmitte');
+      const pipeline = (name: string, settings: string): string => {
+        const path = join(temporary.path, `${name}.yaml`);
+        const model = 'model: { name: yolox-nano, engine: onnx, precision: f32 }';
+        const stream = `{ id: gate, source: demo, track: true, ${settings} }`;
+        writeFileSync(path, `name: people\ndescription: x\n${model}\nstreams: [${stream}]\n`);
+        return path;
+      };
+      const env = {
+        SIGHTLINE_MODEL_PATH: join(sharedDir!, 'models'),
+        SIGHTLINE_CACHE_DIR: join(temporary.path, 'cache'),
+      };
+      const running = new PipelineProcess(pipeline('today', 'maxFps: 30'), [], env);
+      try {
+        const url = await running.started();
+        const start = (file: string) => cliHere(['rollout', 'start', file, '--url', url, '--sequences', sequence], env);
+        const lost = await start(pipeline('lost', 'decode: key'));
+        expect(lost.stderr).toMatch(
+          /the new version is not shown to keep identities.* IDF1 0\.\d+ against 0\.\d+ on 10/,
+        );
+        expect(lost.code).toBe(2);
+        const kept = await start(pipeline('kept', 'maxFps: 20'));
+        expect(kept.stderr).toMatch(/identities are kept: IDF1 0\.\d+ against 0\.\d+ on 10 true tracks/);
+        expect(kept).toMatchObject({ code: 0, stdout: expect.stringMatching(/people@1 -> people@2/) });
+        expect((await start(pipeline('kept', 'maxFps: 20'))).stderr).toContain('expected no roll-out that runs');
+      } finally {
+        await running.stop();
+      }
+    },
+    180_000,
+  );
 
   it.skipIf(sharedDir === null)(
     'a model gives the same tracks to eval and to detect (needs the shared folder)',

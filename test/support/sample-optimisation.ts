@@ -342,6 +342,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
       measurements: [compared],
     },
     skipped: null,
+    identities: null,
     faster: null,
     quality: {
       search: {

@@ -81,6 +81,11 @@ function kindOf(values: readonly number[], columns: number): TrueBox['kind'] {
   return flag === 1 && label === PEDESTRIAN ? 'evaluated' : 'other';
 }
 
+/** How many objects are evaluated. */
+export function trueTracks({ boxes }: MotTruth): number {
+  return new Set(boxes.flatMap(({ kind, id }) => (kind === 'evaluated' ? [id] : []))).size;
+}
+
 /** Reads what a tracker or a detector found. @throws as `readMotTruth` */
 export async function readMotBoxes(path: string, isTracked: boolean): Promise<MotBox[]> {
   const rows = await readRows(path, isTracked ? 'tracks' : 'detections');

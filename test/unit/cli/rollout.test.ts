@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -10,6 +10,7 @@ import { MemoryBus } from '../../../src/fleet/control/memory/memory-bus.ts';
 import { StoredRollouts } from '../../../src/fleet/control/state/stored-rollouts.ts';
 import { MemoryStore } from '../../../src/fleet/control/store/memory-store.ts';
 import type { Gateway } from '../../../src/serve/gateway/gateway-options.ts';
+import { VideoFolder } from '../../support/made-videos.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { guardReport } from '../../support/rollout-doubles.ts';
@@ -28,6 +29,7 @@ interface Ended {
 
 describe('sightline rollout', () => {
   let folder: string;
+  const videos = new VideoFolder();
   let rig: RolloutRig;
   let host: RolloutHost;
   let gateway: Gateway;
@@ -43,7 +45,10 @@ describe('sightline rollout', () => {
       'name: people\ndescription: The new one.\nmodel: { name: new, engine: fake }\nbatch: { maxBatch: 4 }\n',
     );
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true });
+    videos.remove();
+  });
   beforeEach(async () => {
     const clock = new ManualClock();
     clock.advance(86_400_000);
@@ -116,6 +121,23 @@ describe('sightline rollout', () => {
     const { stdout } = await run(['rollout', 'status']);
     expect(stdout).toContain('steps   [recordings] 0 1 10 50 100 100 alone %');
     expect(stdout).toMatch(/^now {5}Waiting for the events on what is recorded: at most 4 h left\.$/m);
+  });
+
+  it('starts only if sequences show that identities are kept', async () => {
+    const start = (folders: string) => run(['rollout', 'start', '--model', 'new', '--sequences', folders]);
+    expect((await start(folder)).stderr).toContain(
+      `${folder}: expected a folder with gt/gt.txt, as MOTChallenge has it`,
+    );
+    const sequence = join(folder, 'walk');
+    mkdirSync(join(sequence, 'gt'), { recursive: true });
+    const truth = Array.from({ length: 10 }, (_, id) => `1,${id + 1},${id * 20},0,9,9,1,-1,-1,-1\n`).join('');
+    writeFileSync(join(sequence, 'gt', 'gt.txt'), truth);
+    copyFileSync(await videos.make('walk.mp4', { frames: 5 }), join(sequence, 'video.mp4'));
+    const { code, stderr } = await start(sequence);
+    // Both versions run here, and this machine has no such model.
+    expect(stderr).toMatch(/^running both versions over .*\nerror: model old: no manifest has this name/);
+    expect(code).not.toBe(0);
+    expect((await run(['rollout', 'status'])).stderr).toContain('has had no roll-out');
   });
 
   it('takes model and batch settings from a pipeline file', async () => {

@@ -249,10 +249,10 @@ const ROUNDING_US = 1000;
  */
 export function heldResults(every: CollectedResults, some: CollectedResults): CollectedResults {
   const frames = every.startsUs.flatMap((startUs, clip): RecordedFrame[] => {
-    const results = framesOf(some, clip);
+    const results = framesOf(some.frames, some.startsUs, clip);
     const shiftUs = some.startsUs[clip]! - startUs;
     let known = 0;
-    return framesOf(every, clip).map(({ frame, ptsUs, width, height }) => {
+    return framesOf(every.frames, every.startsUs, clip).map(({ frame, ptsUs, width, height }) => {
       while (known < results.length && results[known]!.ptsUs - shiftUs <= ptsUs + ROUNDING_US) known += 1;
       const last = results[known - 1];
       return { frame, ptsUs, width, height, detections: last?.detections ?? [], by: 'unchanged' };
@@ -261,7 +261,12 @@ export function heldResults(every: CollectedResults, some: CollectedResults): Co
   return { ...some, frames, startsUs: every.startsUs };
 }
 
-function framesOf({ frames, startsUs }: CollectedResults, clip: number): readonly RecordedFrame[] {
+/** The frames of one of several clips. */
+export function framesOf(
+  frames: readonly RecordedFrame[],
+  startsUs: readonly number[],
+  clip: number,
+): readonly RecordedFrame[] {
   const [fromUs, toUs] = [startsUs[clip]!, startsUs[clip + 1] ?? Number.POSITIVE_INFINITY];
   return frames.filter(({ ptsUs }) => ptsUs >= fromUs && ptsUs < toUs);
 }

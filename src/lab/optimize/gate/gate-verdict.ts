@@ -13,6 +13,8 @@ import type { Verdict } from './loss-verdict.ts';
 
 /** The figure on a video. */
 export const AGREEMENT = 'F1 against the reference';
+/** The figure on sequences with true tracks. */
+export const IDENTITIES = 'IDF1';
 
 /** Findings on a video besides the agreement of single frames. */
 export interface VideoFindings {
@@ -35,7 +37,7 @@ export interface VideoFindings {
 /** The verdict of the gate. Whatever is not `passed` must not be used. Loss, interval and figures are those of `measure`. */
 export interface GateVerdict extends LossEstimate {
   readonly verdict: Verdict;
-  readonly measure: DecidingFigure | typeof AGREEMENT;
+  readonly measure: DecidingFigure | typeof AGREEMENT | typeof IDENTITIES;
   /** One-sided confidence of the ends of its intervals. */
   readonly level: number;
   /** The loss that is allowed. */
@@ -44,9 +46,9 @@ export interface GateVerdict extends LossEstimate {
   readonly worstLoss: number;
   /** Pictures with an object, or frames that both runs published. */
   readonly pictures: number;
-  /** Independent pieces of evidence: pictures with an object, or blocks of video. */
+  /** Independent pieces of evidence: pictures with an object, blocks of video, or true tracks. */
   readonly evidence: number;
-  /** False where the loss is only shown: two different detectors on a video. */
+  /** False where the loss is only shown, as of two different detectors on a video, or is one of another kind that does not add up. */
   readonly isLossJudged: boolean;
   /** Reasons that refuse the candidate whatever its loss: lost classes, tracks, counts, frames. */
   readonly objections: readonly string[];
@@ -65,6 +67,11 @@ export interface GateVerdict extends LossEstimate {
   readonly warnings: readonly string[];
   /** Null if pictures were judged by labels. */
   readonly video: VideoFindings | null;
+  /** Of both sides; absent where no true tracks are known. */
+  readonly identities?: {
+    readonly hota: readonly [reference: number, candidate: number];
+    readonly switches: readonly [reference: number, candidate: number];
+  };
   /** One sentence with the figures. */
   readonly reason: string;
 }

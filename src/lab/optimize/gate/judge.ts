@@ -6,6 +6,7 @@ import { comparePublished, equalThreshold, type PublishedLoss } from '../../../n
 import { cocoResultsOf, type RecordedResults } from '../../../network/evaluate/recorded-results.ts';
 import { FEWEST_FOUND_OF_A_CLASS } from './difference.ts';
 import { CLASSES_SHOWN, type GateVerdict } from './gate-verdict.ts';
+import { judgeIdentities, type TrackGround } from './judge-identities.ts';
 import { judgeVideo, type VideoGround, type VideoTolerances } from './judge-video.ts';
 import {
   type ClassFigure,
@@ -33,6 +34,8 @@ export type Ground =
       /** The candidate is another detector, at a threshold of its own: recall and precision are judged as one, by F1. Default: false. */
       readonly isOtherDetector?: boolean;
     }
+  /** Frames of sequences with true tracks, one behind the other. */
+  | ({ readonly kind: 'tracks' } & TrackGround)
   /** Frame numbers are those of one clip. Lines and zones of the stream are counted. */
   | ({ readonly kind: 'video' } & VideoGround);
 
@@ -58,7 +61,7 @@ const DEFAULTS = { seed: 1, resamples: 1000, level: SINGLE_LEVEL };
 const FEWEST_RESAMPLES = 100;
 
 /**
- * Judges whether a candidate keeps the quality of the reference: by labels, or by agreement on a video.
+ * Judges whether a candidate keeps the quality of the reference: by labels, by true tracks, or by agreement on a video.
  *
  * With labels the losses of the figure that the annotations are matched for, and of recall and precision at each side's score threshold, are estimated with a paired bootstrap over
  * pictures, and all must pass. Of another detector the F1 of the two must pass, since its threshold gives from one to the other, and neither may
@@ -78,6 +81,8 @@ export async function judge(
   if (!(Number.isInteger(resamples) && resamples >= FEWEST_RESAMPLES))
     throw new RangeError(`resamples: expected a whole number from ${FEWEST_RESAMPLES}, received ${resamples}`);
   if (ground.kind === 'labels') return judgeByLabels(reference, candidate, ground, maxLoss, { seed, resamples, level });
+  if (ground.kind === 'tracks')
+    return judgeIdentities(reference, candidate, ground, { maxLoss, seed, resamples, level });
   return judgeVideo(reference, candidate, ground, { ...options, maxLoss, seed, resamples, level });
 }
 

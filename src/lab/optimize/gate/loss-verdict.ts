@@ -242,7 +242,7 @@ interface Conclusion {
   readonly judged: LossVerdict;
   /** How many pictures or frames there were, and how many of them are one piece of evidence. */
   readonly pieces: number;
-  readonly noun: 'pictures' | 'frames';
+  readonly noun: 'pictures' | 'frames' | 'true tracks';
   readonly piecesOfUnit: number;
 }
 

@@ -20,7 +20,7 @@ import { changedLevers } from '../levers/levers.ts';
 import { describeConfiguration, describeStep, furtherDifferences } from './configuration-text.ts';
 import { differs, type Findings, LEAST_RATIO } from './findings.ts';
 import { slicesOf } from './loss-slices.ts';
-import { joulesPerFrame, type ReportSide, type ReportTrial } from './report-input.ts';
+import { type IdentityFigures, joulesPerFrame, type ReportSide, type ReportTrial } from './report-input.ts';
 
 /** Something to know of a configuration: good, bad, or to be looked at. */
 interface Point {
@@ -312,12 +312,21 @@ function pointsOf(findings: Findings): readonly Point[] {
       tone: 'neutral',
       text: `F1 ${score(skipped.f1)} against inference of every frame, over ${counted(skipped.frames, 'frame')}`,
     });
+  if (input.identities !== null && mayDetectOthers) holds.push(identitiesPoint(input.identities));
   return [
     ...holds,
     ...warningsOf(findings)
       .slice(0, MOST_SHOWN)
       .map((text): Point => ({ tone: 'neutral', text })),
   ];
+}
+
+function identitiesPoint({ verdict, loss, interval, allowed, tracks, identities }: IdentityFigures): Point {
+  const [before, after] = identities.switches;
+  return {
+    tone: verdict === 'passed' ? 'good' : 'neutral',
+    text: `Identities: IDF1 ${change(loss)} (${changeInterval(interval, '\u00a0')}) on ${counted(tracks, 'true track')}; ${score(allowed)} may be lost; ${before} switches before, ${after} after`,
+  };
 }
 
 /** Kinds of objects that lose much, with how little there may be to judge them by. */

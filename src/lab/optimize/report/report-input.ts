@@ -133,6 +133,14 @@ export interface ReportBottleneck extends Bottleneck {
   readonly measurements: readonly string[];
 }
 
+/** How well identities are kept, on sequences with true tracks: today and by another configuration. */
+export interface IdentityFigures
+  extends Pick<GateVerdict, 'reference' | 'candidate' | 'loss' | 'interval' | 'allowed'>,
+    Required<Pick<GateVerdict, 'identities'>> {
+  readonly verdict: GateVerdict['verdict'];
+  readonly tracks: number;
+}
+
 /** How well the best configuration, where it skips inference, agrees on video with inference of every frame. */
 export interface ReportSkipped {
   /** At IoU 0.5, over all frames, those between included. */
@@ -185,6 +193,8 @@ export interface ReportInput extends Pick<SearchResult, 'steps' | 'ended' | 'fin
   readonly quality: ReportQuality;
   /** null if the best configuration infers every frame, or if `quality` says it already. */
   readonly skipped: ReportSkipped | null;
+  /** null without sequences with true tracks. */
+  readonly identities: IdentityFigures | null;
   /** null if nothing was counted: labelled pictures have no lines. */
   readonly counts: ReportCounts | null;
   /** Trials at the number of cameras that each side is meant to serve; null where none was measured. */

@@ -53,6 +53,20 @@ const resultFile = z.object({
   speedup: z.object({ ratio: z.number().positive(), interval }).nullable(),
   /** Of the held-out part; null if there was none. */
   quality: quality.nullable().default(null),
+  /** Of the best, on sequences with true tracks; null without any, absent from older files. */
+  identities: z
+    .object({
+      verdict: text,
+      reference: z.number(),
+      candidate: z.number(),
+      loss: z.number(),
+      interval,
+      allowed: amount,
+      tracks: z.number().int().min(1),
+      identities: z.object({ hota: z.tuple([amount, amount]), switches: z.tuple([amount, amount]) }),
+    })
+    .nullable()
+    .default(null),
   baseline: side,
   best: side,
   /** What is faster if people accept the differences; null if nothing is. */
@@ -91,6 +105,7 @@ export function resultOf(input: ReportInput): ResultFile {
     outcome,
     speedup: input.speedup,
     quality: qualityIn(heldOut),
+    identities: input.identities,
     baseline: sideOf(input.baseline, before),
     best: sideOf(input.best, after),
     faster: input.faster === null ? null : { ...input.faster, quality: qualityIn(input.faster.quality) },

@@ -5,6 +5,7 @@ import type { StreamConfig } from '../../../settings/config/stream.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import { configHash, type Dependencies, type LeftAside, type MeasurementKind } from '../../measure/measurement-log.ts';
 import type { Target } from '../../measure/targets.ts';
+import type { TrackSequence } from '../gate/track-sequence.ts';
 import type { Labels } from './evidence.ts';
 
 /** What all measurements of a run depend on, whatever the configuration. */
@@ -15,6 +16,8 @@ export interface RunGround {
   readonly labels: Labels | null;
   /** Labelled pictures for the verdict alone. */
   readonly holdOut: Labels | null;
+  /** Videos with true tracks. */
+  readonly sequences: readonly TrackSequence[];
   readonly machine: MachineFacts;
   readonly targets: readonly Target[];
   readonly seed: number;
@@ -38,7 +41,11 @@ export async function dependenciesOf(ground: RunGround): Promise<(kind: Measurem
     machine: configHash(hardware),
     versions: configHash(versions),
   };
-  const judged = { labels: configHash([await hashOfLabels(labels), await hashOfLabels(holdOut)]), seed: String(seed) };
+  const judged = {
+    labels: configHash([await hashOfLabels(labels), await hashOfLabels(holdOut)]),
+    ...(await hashOfSequences(ground.sequences)),
+    seed: String(seed),
+  };
   const rate: Dependencies = ground.byCpuTime ? { rate: 'CPU time' } : {};
   const targets = ground.targets.map(({ text }) => text).join(',');
   return (kind) => {
@@ -62,6 +69,13 @@ async function hashOfLabels(labels: Labels | null): Promise<string> {
   return configHash({ annotations: labels.annotations, pictures });
 }
 
+async function hashOfSequences(sequences: readonly TrackSequence[]): Promise<Dependencies> {
+  if (sequences.length === 0) return {};
+  const parts: object[] = [];
+  for (const { video, truth } of sequences) parts.push({ boxes: truth.boxes, video: await fingerprintOfFile(video) });
+  return { sequences: configHash(parts) };
+}
+
 /** Says how many records of an earlier run are not used, and why. */
 export function leftAsideText({ count, of, because }: LeftAside): string {
   const names = Object.entries(because).map(([name, records]) => `${records} for another ${WORDS[name] ?? name}`);
@@ -71,6 +85,7 @@ export function leftAsideText({ count, of, because }: LeftAside): string {
 const WORDS: Readonly<Record<string, string>> = {
   pipeline: 'setting of the pipeline',
   labels: 'set of labelled pictures',
+  sequences: 'set of sequences',
   versions: 'version of a program',
   targets: 'target',
   rate: 'way to measure, see --when-busy',

@@ -3,6 +3,7 @@ import type { FfmpegBinary } from '../../../frame/decode/ffmpeg-binary.ts';
 import type { PipelineConfig } from '../../../serve/pipeline/pipeline.ts';
 import type { Environment } from '../../../settings/config/environment.ts';
 import type { StreamConfig } from '../../../settings/config/stream.ts';
+import { collectOnSequences } from '../gate/collect-on-sequences.ts';
 import {
   type CollectedResults,
   type CollectOptions,
@@ -16,6 +17,7 @@ import { type Ground, judge, thresholdBeside } from '../gate/judge.ts';
 import type { VideoDemands, VideoGround } from '../gate/judge-video.ts';
 import { allOf, classAllowance, figure, levelFor } from '../gate/loss-verdict.ts';
 import { chanceText, passChance, type SearchEstimate, withPrior } from '../gate/pass-chance.ts';
+import type { TrackSequence } from '../gate/track-sequence.ts';
 import { apply, streamSettings } from '../levers/apply-configuration.ts';
 import {
   configurationKey,
@@ -37,6 +39,8 @@ export interface QualityOptions {
   readonly evidence: Evidence;
   /** The stream whose clips are judged, read as a file. */
   readonly stream: StreamConfig;
+  /** Videos with true tracks, on which the verdict judges identities; default none. */
+  readonly sequences?: readonly TrackSequence[];
   readonly maxLoss: number;
   /** Whether changed counts of lines and zones are accepted, and another detector without labels. */
   readonly acceptsCounts: boolean;
@@ -79,6 +83,8 @@ interface Gates {
   video: GateVerdict | null;
   /** Skipped work against the same configuration that infers every frame; null where it skips as the baseline does. */
   skips: GateVerdict | null;
+  /** Identities against the baseline's, on sequences with true tracks; absent without any, and on the search part. */
+  identities?: GateVerdict;
   /** Attributes of objects and events, all of it against the baseline; absent without second stages. */
   stages?: GateVerdict;
 }
@@ -95,6 +101,8 @@ export interface Shortcomings {
 
 /** The held-out part takes at most this share of the budget: the baseline and the finalists together. */
 const HELD_OUT_BUDGET_SHARE = 0.3;
+/** Sequences with true tracks take at most this share of the budget. */
+const SEQUENCES_BUDGET_SHARE = 0.15;
 /** The search part takes it for each two runs of the baseline's speed; candidates run on it again and again. */
 const SEARCH_BUDGET_SHARE = 0.06;
 /** However short the budget: with fewer nothing can be decided or put in order. */
@@ -129,6 +137,7 @@ export class QualityBench {
   readonly #options: QualityOptions;
   readonly #collectors: Collectors;
   #parts: Evidence;
+  #sequences: readonly TrackSequence[];
   readonly #onImages = new Map<string, Promise<CollectedResults>>();
   readonly #onVideo = new Map<string, Promise<CollectedResults>>();
   readonly #untuned = new Map<string, Promise<CollectedResults>>();
@@ -138,6 +147,7 @@ export class QualityBench {
     this.#options = options;
     this.#collectors = options.collectors ?? RUN_PIPELINE;
     this.#parts = options.evidence;
+    this.#sequences = options.sequences ?? [];
   }
 
   /** What quality is measured on, for the log. */
@@ -145,7 +155,9 @@ export class QualityBench {
     const { labels, blocks } = this.#part(part);
     const pictures = labels === null ? [] : [`${labels.paths.length} pictures`];
     const where = part === 'search' ? 'search part' : 'held-out part';
-    const ground = [...pictures, `${blocks.length} blocks of video`].join(' and ');
+    const tracked =
+      part === 'heldOut' && this.#sequences.length > 0 ? [counted(this.#sequences.length, 'sequence')] : [];
+    const ground = [...pictures, `${blocks.length} blocks of video`, ...tracked].join(' and ');
     const { maxLoss, acceptsCounts } = this.#options;
     return `${where}: ${ground}, at most ${maxLoss} lost${acceptsCounts ? ', counts accepted' : ''}`;
   }
@@ -188,6 +200,7 @@ export class QualityBench {
       ['held-out blocks of the recording', evidence.heldOut.blocks.length, this.#parts.heldOut.blocks.length],
     ] as const)
       if (all !== used) note(`the budget allows ${used} of the ${all} ${what}; a longer one uses all`);
+    await this.#cutSequences(budgetSeconds * SEQUENCES_BUDGET_SHARE * baselineFps, runs);
     return this.#shortcomings();
   }
 
@@ -329,6 +342,8 @@ export class QualityBench {
       const asked = { demands, isTruth: false, watched: stream };
       gates.stages = await this.#onBlocks(part, [baseline, configuration], asked, level);
     }
+    if (part === 'heldOut' && this.#sequences.length > 0 && qualityKey(configuration) !== qualityKey(baseline))
+      gates.identities = await this.#onSequences(configuration, level);
     const ap = gates.labels?.candidate ?? (labels === null ? null : await this.#baselineAp(part));
     const verdict = together(gates, allowed);
     const { differences, settled } = differencesOf(gates, verdict);
@@ -386,6 +401,43 @@ export class QualityBench {
     const results = candidate.decode === reference.decode ? found : heldResults(every, found);
     const verdict = await this.#compare(ground, level, every, results);
     return withRecordedTimes(verdict, every.startsUs, this.#part(part).blocks);
+  }
+
+  /**
+   * Uses as many sequences as the budget allows, the shortest first, and none if the baseline follows nothing in them.
+   *
+   * @param mostFrames - for all runs.
+   */
+  async #cutSequences(mostFrames: number, runs: number): Promise<void> {
+    const { note } = this.#options;
+    const all = [...this.#sequences].sort((a, b) => a.truth.frames - b.truth.frames);
+    let frames = 0;
+    this.#sequences = all.filter(({ truth }, i) => {
+      frames += truth.frames * runs;
+      return i === 0 || frames <= mostFrames;
+    });
+    if (this.#sequences.length < all.length)
+      note(`the budget allows ${this.#sequences.length} of the ${all.length} sequences; a longer one uses all`);
+    if (all.length === 0) return;
+    const itself = await this.#onSequences(this.#options.baseline, undefined);
+    if (itself.verdict === 'passed') return;
+    note(`the sequences cannot decide and are left out: ${itself.reason}`);
+    this.#sequences = [];
+  }
+
+  async #onSequences(candidate: Configuration, level: number | undefined): Promise<GateVerdict> {
+    const [before, after] = [await this.#tracked(this.#options.baseline), await this.#tracked(candidate)];
+    const ground: Ground = { kind: 'tracks', sequences: this.#sequences, startsUs: before.startsUs };
+    return this.#compare(ground, level, before, after);
+  }
+
+  #tracked(configuration: Configuration): Promise<CollectedResults> {
+    return remember(this.#onVideo, `sequences ${qualityKey(configuration)}`, async () => {
+      const pipeline = await this.applied(configuration);
+      const { streams } = apply({ ...pipeline, streams: [this.#options.stream] }, configuration);
+      const options = this.#collect({ ...pipeline, stages: [] });
+      return collectOnSequences(options, streams[0]!, this.#sequences, this.#collectors.onVideo);
+    });
   }
 
   #compare(
@@ -578,8 +630,8 @@ function undecidedText({ measure, reference, candidate, interval, allowed, ...re
   return `${measure} ${figure(candidate)} against ${figure(reference)}: it may lose ${figure(interval[1])} where ${figure(allowed)} is allowed${more}`;
 }
 
-function gatesOf({ labels, video, skips, stages }: Readonly<Gates>): GateVerdict[] {
-  return [labels, video, skips, stages ?? null].filter((gate) => gate !== null);
+function gatesOf({ labels, video, skips, identities, stages }: Readonly<Gates>): GateVerdict[] {
+  return [labels, video, skips, identities ?? null, stages ?? null].filter((gate) => gate !== null);
 }
 
 function needsLabels(allowed: number, { model }: Configuration, baseline: Configuration): Judgement {

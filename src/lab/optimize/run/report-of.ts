@@ -2,8 +2,10 @@ import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import { median } from '../../measure/report/figures.ts';
 import type { TrialResult } from '../../measure/trial-result.ts';
+import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { configurationKey, isPartLever, isSkipLever, LEVER_IDS, qualityKey } from '../levers/levers.ts';
 import type {
+  IdentityFigures,
   LiveSide,
   QualityFigure,
   ReportBottleneck,
@@ -76,6 +78,7 @@ export function reportOf(finished: Finished): ReportInput {
       heldOut: heldOutOf(qualityOf(final, best.configuration), found),
     },
     skipped: skippedOf(final, best.configuration),
+    identities: identityFigures(judgedResult(final, best.configuration)?.identities),
     counts: countsOf(final, baseline.configuration, best.configuration, finished.acceptsCounts),
     liveStages: { before: liveOf(records, baseline, options), after: liveOf(records, best, options) },
     techniques: techniquesOf(found.steps, finished.whyNoInt8, finished.whyNotFewer),
@@ -96,6 +99,10 @@ function judgementsIn(records: readonly LoggedRecord[], kind: 'quality' | 'verdi
 function judgedRecord(judgements: readonly LoggedRecord[], configuration: Configuration): LoggedRecord | null {
   const key = qualityKey(configuration);
   return judgements.findLast((judged) => qualityKey(judged.configuration) === key) ?? null;
+}
+
+function judgedResult(judgements: readonly LoggedRecord[], configuration: Configuration): Judgement | undefined {
+  return judgedRecord(judgements, configuration)?.result as Judgement | undefined;
 }
 
 /** The verdict on the held-out part; null if the configuration needed none. */
@@ -184,10 +191,17 @@ function heldOutOf(figure: QualityFigure | null, { finalists }: SearchResult): R
 
 function skippedOf(judgements: readonly LoggedRecord[], best: Configuration): ReportSkipped | null {
   const record = judgedRecord(judgements, best);
-  const gate = (record?.result as Judgement | undefined)?.skips ?? null;
+  const gate = judgedResult(judgements, best)?.skips ?? null;
   return record === null || gate === null
     ? null
     : { f1: gate.candidate, frames: gate.pictures, measurements: [record.id] };
+}
+
+/** What a verdict on identities says; null without one. */
+export function identityFigures(gate: GateVerdict | undefined): IdentityFigures | null {
+  if (gate?.identities === undefined) return null;
+  const { verdict, reference, candidate, loss, interval, allowed, evidence: tracks, identities } = gate;
+  return { verdict, reference, candidate, loss, interval, allowed, tracks, identities };
 }
 
 /** Lines, zones and tracks where a video was judged. */
@@ -197,7 +211,7 @@ function countsOf(
   best: Configuration,
   isAccepted: boolean,
 ): ReportCounts | null {
-  const judged = judgedRecord(judgements, best)?.result as Judgement | undefined;
+  const judged = judgedResult(judgements, best);
   const videos = [judged?.video?.video, judged?.skips?.video].filter((video) => video != null);
   if (videos.length === 0) return null;
   return {

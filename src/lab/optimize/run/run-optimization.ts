@@ -20,11 +20,12 @@ import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import type { CountComparison } from '../gate/compare-counts.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { classAllowance } from '../gate/loss-verdict.ts';
+import type { TrackSequence } from '../gate/track-sequence.ts';
 import { apply, applyToText, configurationOf } from '../levers/apply-configuration.ts';
 import { configurationKey, isSkipLever, LEVER_IDS, leverOf, valueText } from '../levers/levers.ts';
 import { openSpace, type SearchSpace } from '../levers/search-space.ts';
 import { describeConfiguration } from '../report/configuration-text.ts';
-import type { ReportFaster, ReportSide } from '../report/report-input.ts';
+import type { IdentityFigures, ReportFaster, ReportSide } from '../report/report-input.ts';
 import { writeReport } from '../report/write-report.ts';
 import type { Configuration, LeverId, Step } from '../result.ts';
 import type { GivenAnswer } from '../review/answers.ts';
@@ -45,7 +46,7 @@ import { type MachineFormats, machineFormats } from './machine-formats.ts';
 import { PictureSample } from './picture-sample.ts';
 import { COMPARE_SECONDS, type Log, type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
 import { type Judgement, QualityBench } from './quality-bench.ts';
-import { finalJudgementOf, reportOf } from './report-of.ts';
+import { finalJudgementOf, identityFigures, reportOf } from './report-of.ts';
 import { followsObjects, openSubject, type Subject } from './subject.ts';
 import { earlyWarning, type Validity, validityOf } from './validity.ts';
 
@@ -59,6 +60,8 @@ export interface OptimizeRequest {
   readonly labels: Labels | null;
   /** Labelled pictures for the verdict alone; null takes three quarters of `labels`. */
   readonly holdOut: Labels | null;
+  /** Videos with true tracks, by which identities are judged. */
+  readonly sequences: readonly TrackSequence[];
   /** Whether changed counts are accepted, and without labels another detector. */
   readonly acceptsCounts: boolean;
   /** Paths of annotations and pictures as the user wrote them, for the report's commands. */
@@ -109,6 +112,8 @@ export interface Optimization
   readonly counts: readonly CountComparison[];
   /** Recall and precision at the score thresholds, on the held-out part; null without labels. */
   readonly published: GateVerdict['published'];
+  /** Identities before and after, on the held-out part; null without sequences with true tracks. */
+  readonly identities: IdentityFigures | null;
   /** What labels judged by: the figure that `ap` of a side is; null without labels. */
   readonly measure: GateVerdict['measure'] | null;
   /** Classes that lost much. */
@@ -199,7 +204,7 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
 
 /** @throws CONFIG_INVALID for a log that cannot be read; COMMAND_INVALID if another run writes it. */
 async function openLog({ subject, machine, targets }: Start, request: OptimizeRequest): Promise<Log> {
-  const { labels, holdOut, seed, resume, report, note } = request;
+  const { labels, holdOut, sequences, seed, resume, report, note } = request;
   const { pipeline, recordings } = subject;
   const dependsOn = await dependenciesOf({
     pipeline,
@@ -208,6 +213,7 @@ async function openLog({ subject, machine, targets }: Start, request: OptimizeRe
     targets,
     labels,
     holdOut,
+    sequences,
     seed,
     byCpuTime: request.whenBusy === 'cpu-time',
   });
@@ -231,6 +237,7 @@ async function searchAndReport(
     pipeline: subject.pipeline,
     baseline,
     evidence,
+    sequences: request.sequences,
     stream,
     maxLoss,
     acceptsCounts,
@@ -379,6 +386,7 @@ async function searchAndReport(
       loss: judged === null ? null : { estimate: judged.loss, upperBound: judged.upperBound },
       counts: judged === null ? [] : countsOf(judged),
       published: judged?.labels?.published ?? null,
+      identities: identityFigures(judged?.identities),
       measure: judged?.labels?.measure ?? null,
       warnings: judged === null ? [] : warningsOf(judged),
       steps: found.steps,

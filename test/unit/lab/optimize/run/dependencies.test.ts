@@ -34,6 +34,7 @@ describe('what measurements depend on', () => {
       labels: { annotations, folder, paths: [file('1.jpg', 'one')] },
       machine: { cpuModel: 'c', cores: 2, memoryBytes: 8, gpus: [], system: 'linux', versions: { openvino: '1' } },
       holdOut: null,
+      sequences: [],
       targets: parseTargets('fps>=30'),
       seed: 1,
       byCpuTime: false,
@@ -93,6 +94,20 @@ describe('what measurements depend on', () => {
     expect(await changedBy({ labels: { ...base.labels!, annotations: other } })).toEqual(only);
     expect(await changedBy({ labels: { ...base.labels!, paths: [file('2.jpg', 'two')] } })).toEqual(only);
     expect(await changedBy({ labels: null })).toEqual(only);
+  });
+
+  it('names other sequences, of which only judgements of quality know', async () => {
+    const only = { trial: [], quality: ['sequences'], capacity: [] };
+    const truth = { path: 'gt.txt', boxes: [], hasClasses: false, frames: 1 };
+    const sequences = [{ folder, video: file('s.mp4', 'walk'), truth }];
+    expect(await changedBy({ sequences })).toEqual(only);
+    const first = (await dependenciesOf({ ...base, sequences }))('quality');
+    const box = { frame: 1, id: 1, box: [0, 0, 9, 9] as const, score: 1, kind: 'evaluated' as const };
+    for (const other of [
+      { ...sequences[0]!, truth: { ...truth, boxes: [box] } },
+      { ...sequences[0]!, video: file('t.mp4', 'run') },
+    ])
+      expect((await dependenciesOf({ ...base, sequences: [other] }))('quality')).not.toEqual(first);
   });
 
   it('names other targets where their verdicts are kept', async () => {

@@ -22,6 +22,7 @@ import {
   shiftedBy,
 } from '../../../../support/gate-scenes.ts';
 import { OTHER_VALUES, BASELINE as PLAIN } from '../../../../support/sample-steps.ts';
+import { trueTracksOf } from '../../../../support/true-tracks.ts';
 
 const BASELINE: Configuration = {
   ...PLAIN,
@@ -128,6 +129,52 @@ const jumpy: Eyes = {
       box: shiftedBy(found.box, frame % 2 === 0 ? 0.6 : -0.6, 0),
     })),
 };
+
+describe('identities', () => {
+  const sequences = [trueTracksOf(seeVideo({ seed: 0, missRatio: 0, jitter: 0 }), '0')];
+  /** Within a second it takes an object for another, in the boxes that today's has. */
+  const renewing: Eyes = {
+    video: (clip) =>
+      mapDetections(clip, (found, { frame }) => ({ ...found, trackId: found.trackId! * 100 + Math.floor(frame / 9) })),
+  };
+
+  it('are judged by the verdict where true tracks are known, and by nothing else', async () => {
+    const { bench, runs } = benchOf({ sequences, followsObjects: false, eyes: { 'own openvino': renewing } });
+    const verdict = await bench.confirm(FAST_FORMAT, 1);
+    expect(verdict).toMatchObject({ verdict: 'refused', identities: { verdict: 'refused', measure: 'IDF1' } });
+    expect(verdict.reason).toMatch(/IDF1 0\.\d+ against 0\.\d+ on \d+ true tracks/);
+    // Nothing of the camera's own scene, and objects of the class that people have followed.
+    expect(JSON.parse(runs.at(-1)!.slice('video '.length))[1]).toMatchObject({ labels: ['person'], lines: [] });
+    const searched = benchOf({ sequences, followsObjects: false, eyes: { 'own openvino': renewing } });
+    expect(await searched.bench.screen(FAST_FORMAT)).toMatchObject({ verdict: 'passed' });
+    const without = benchOf({ followsObjects: false, eyes: { 'own openvino': renewing } });
+    expect(await without.bench.confirm(FAST_FORMAT, 1)).toMatchObject({ verdict: 'passed' });
+  });
+
+  it('pass where they are kept, also by what skips', async () => {
+    const { bench } = benchOf({ sequences });
+    for (const configuration of [FAST_FORMAT, SKIPPING, { ...BASELINE, decode: 'key' } as const])
+      expect((await bench.confirm(configuration, 1)).identities).toMatchObject({
+        verdict: configuration.decode === 'key' ? 'refused' : 'passed',
+      });
+    expect((await bench.confirm({ ...BASELINE, lanes: 4 }, 1)).identities).toBeUndefined();
+  });
+
+  it('use as many sequences as the budget allows, and none in which the baseline follows nobody', async () => {
+    const notes: string[] = [];
+    const note = (text: string) => void notes.push(text);
+    const two = [...sequences, trueTracksOf(seeVideo({ seed: 0, missRatio: 0, jitter: 0 }, 100), '1')];
+    await benchOf({ sequences: two, note }).bench.prepare(600, 50);
+    expect(notes).toEqual([]);
+    await benchOf({ sequences: two, note }).bench.prepare(60, 20);
+    expect(notes).toContain('the budget allows 1 of the 2 sequences; a longer one uses all');
+    const blindfolded: Eyes = { video: (clip) => mapDetections(clip, () => null) };
+    const { bench } = benchOf({ sequences, note, eyes: { own: blindfolded } });
+    await bench.prepare(600, 50);
+    expect(notes.at(-1)).toMatch(/^the sequences cannot decide and are left out: the reference follows none/);
+    expect((await bench.confirm(FAST_FORMAT, 1)).identities).toBeUndefined();
+  });
+});
 
 describe('another detector', () => {
   it('is refused without labels, however well it agrees', async () => {
@@ -383,12 +430,14 @@ describe('what changes no detection', () => {
 });
 
 describe('a lever', () => {
+  // The engine of the baseline does not compute what the sample takes.
+  const values: Configuration = { ...OTHER_VALUES, precision: 'f16' };
   // Second stages, which this pipeline has none of, are judged below.
   it.each(LEVER_IDS.filter((id) => id !== 'stages'))(
     'that may change detections is judged as it is written into the pipeline: %s',
     async (lever) => {
       const { bench, runs } = benchOf({ labelled: true, acceptsCounts: true });
-      await bench.confirm({ ...BASELINE, [lever]: OTHER_VALUES[lever] }, 1);
+      await bench.confirm({ ...BASELINE, [lever]: values[lever] }, 1);
       const { affectsDetections } = LEVERS[lever];
       const distinct = (kind: string): number => new Set(runs.filter((run) => run.startsWith(kind))).size;
       // The baseline, and the candidate where it may differ; a picture does not show what is skipped.
