@@ -334,7 +334,9 @@ export class QualityBench {
         );
     }
     if (skipsWork(configuration) && !hasSameSkips(configuration, baseline)) {
-      const demands = { agreement: true, tracks: followsObjects, inTime: true, counts: !acceptsCounts };
+      // True tracks say more of identities than what the baseline followed in the clip, which may be wrong itself.
+      const tracks = followsObjects && this.#sequences.length === 0;
+      const demands = { agreement: true, tracks, inTime: true, counts: !acceptsCounts };
       gates.skips = await this.#onBlocks(part, [still, configuration], { demands, isTruth: true }, level);
     }
     if (baseline.stages.length > 0 && qualityKey(configuration) !== qualityKey(baseline)) {

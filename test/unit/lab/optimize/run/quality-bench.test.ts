@@ -160,6 +160,23 @@ describe('identities', () => {
     expect((await bench.confirm({ ...BASELINE, lanes: 4 }, 1)).identities).toBeUndefined();
   });
 
+  it('decide in place of the tracks of the clip, of which the baseline is no truth', async () => {
+    const clipOnly: Eyes = {
+      video: (clip) =>
+        mapDetections(clip, (found, { frame }) =>
+          frame < 100 ? found : { ...found, trackId: found.trackId! * 100 + Math.floor(frame / 9) },
+        ),
+    };
+    const eyes = { 'own onnx skipping': clipOnly };
+    const first = [trueTracksOf(seeVideo({ seed: 0, missRatio: 0, jitter: 0 }, 100), '0')];
+    const without = await benchOf({ eyes }).bench.confirm(SKIPPING, 1);
+    expect(without).toMatchObject({ verdict: 'refused', reason: expect.stringMatching(/tracks were kept/) });
+    const judged = await benchOf({ eyes, sequences: first }).bench.confirm(SKIPPING, 1);
+    expect(judged.verdict).toBe('passed');
+    const { tracks, kept } = judged.skips!.video!.tracks;
+    expect(kept).toBeLessThan(0.8 * tracks);
+  });
+
   it('use as many sequences as the budget allows, and none in which the baseline follows nobody', async () => {
     const notes: string[] = [];
     const note = (text: string) => void notes.push(text);
